@@ -1,0 +1,124 @@
+package reconcile
+
+import "proxbox-sync/schema"
+
+// Action is what is done to one object. The words are the same in plans,
+// reports, logs and tests.
+type Action string
+
+// The actions.
+const (
+	Create Action = "create"
+	Update Action = "update"
+)
+
+// Change is one object's difference between desired and live.
+type Change struct {
+	Action  Action
+	Desired *Object
+	Live    *Object // nil for a create, and for a singleton without a row yet
+	Fields  []FieldChange
+	Secrets []SecretChange
+}
+
+// FieldChange is one field that differs. Before and After are shown values:
+// plain values in which a reference is the display text of its target's key,
+// so that they can be printed and encoded as they are. They never hold a secret.
+type FieldChange struct {
+	// Name is the field's name; for a key of custom_fields "custom_fields.<key>".
+	Name   string
+	Field  *schema.Field
+	Before any // nil on a create
+	After  any
+	// Inner lists the differences inside a JSON field, list or set, empty for
+	// other fields and on a create.
+	Inner []ValueChange
+}
+
+// ValueChange is one difference inside a value.
+type ValueChange struct {
+	Path   string // JSON pointer into the field's value
+	Before any
+	After  any
+	Op     string // "add", "remove" or "replace"
+}
+
+// SecretChange is one write-only field that a step sends.
+type SecretChange struct {
+	Name   string
+	Why    string // "new": sent on create; "asked": sent since --send-secrets asked for it
+	Sealed bool   // not decrypted: it can be planned, not applied
+}
+
+// Plan is the ordered steps that lead from live to desired. It is a value used
+// alike by display, checks and execution.
+type Plan struct {
+	Instance Instance
+	Steps    []*Step
+	// Unchanged counts, per kind, the desired objects that need nothing.
+	Unchanged map[string]int
+	// Diagnostics are the warnings that belong to the plan.
+	Diagnostics Diagnostics
+}
+
+// Step is one write of a plan.
+type Step struct {
+	Index  int // position in Plan.Steps, from 0
+	Change *Change
+	// Wave is the round in which the step runs, from 0: everything it needs ran
+	// in an earlier one.
+	Wave  int
+	Needs []int // indexes of the steps that must have succeeded
+	// Deferred names the reference fields that this create leaves out since
+	// their target comes later; a link step sets them. Empty otherwise.
+	Deferred []string
+	// Link marks the step that sets the deferred references of an earlier create.
+	Link bool
+	// Risks are what a reviewer should see first, in words.
+	Risks []string
+}
+
+// Result is what became of a step.
+type Result string
+
+// The results.
+const (
+	Applied      Result = "applied"
+	AlreadyDone  Result = "already done" // the server had it when we looked again
+	Failed       Result = "failed"
+	Conflicted   Result = "conflict"      // somebody changed the object after the plan
+	Blocked      Result = "blocked"       // something it needs failed
+	NotAttempted Result = "not attempted" // the run ended before
+)
+
+// StepReport is the fate of one step.
+type StepReport struct {
+	Step      *Step
+	Result    Result
+	Row       RowID
+	Messages  []FieldMessage
+	Status    int
+	Request   string // X-Request-ID
+	BlockedBy []int  // step indexes
+	Err       error
+}
+
+// Report is what happened to each step of a plan, in the plan's order.
+type Report struct {
+	Plan        *Plan
+	Steps       []StepReport
+	Interrupted bool
+	// Err is what ended the run early for a reason that concerns no single step.
+	Err error
+}
+
+// Count returns how many steps ended with the result.
+func (r *Report) Count(result Result) int {
+	n := 0
+	for i := range r.Steps {
+		if r.Steps[i].Result == result {
+			n++
+		}
+	}
+	return n
+}

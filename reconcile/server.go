@@ -1,0 +1,151 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+)
+
+// Server is the live side. It is shaped so that speed (pages, batches,
+// retries, connections) is the client's business alone.
+type Server interface {
+	// Instance names the server. It is asked once and remembered.
+	Instance(ctx context.Context) (Instance, error)
+	// Describe says what the server knows of a kind and what the token may do
+	// with it. It costs a request per kind and is asked when needed.
+	Describe(ctx context.Context, kind string) (Ability, error)
+	// Read calls row for each object that the query asks for, in ascending
+	// RowID order, one call at a time, each object once. It stops at the first
+	// error that row returns. A kind that the server does not have is
+	// ErrNoKind, one that the token may not read at all ErrForbidden.
+	Read(ctx context.Context, q Query, row func(Row) error) (Coverage, error)
+	// Write carries out independent writes of one kind and one operation. It
+	// calls done exactly once for each, from one goroutine at a time, with the
+	// index in the list. The error is for what concerns none of them alone
+	// (context ended, token refused); writes without an outcome were not sent.
+	Write(ctx context.Context, kind string, op Operation, list []Write, done func(i int, o Outcome)) error
+}
+
+// Errors that Server returns, to be tested with errors.Is.
+var (
+	ErrNoKind    = errors.New("the server does not have this kind")
+	ErrForbidden = errors.New("the token may not do this")
+)
+
+// Instance identifies a server.
+type Instance struct {
+	URL           string // scheme, host, port and sub-path, without credentials
+	NetBoxVersion string // "4.7.3"
+	// PluginVersion is netbox-proxbox's ("0.0.29.post6"), "" where the server
+	// does not have the plugin.
+	PluginVersion string
+}
+
+// Query asks for objects of one kind.
+type Query struct {
+	Kind string
+	// Fields are the ones wanted beside id and last_updated, in schema names.
+	// Write-only fields are never asked for. Nil asks for every field of the
+	// schema that is not write-only.
+	Fields []string
+	// Rows restricts the answer to these ids; nil means no restriction.
+	Rows []RowID
+	// Where restricts the answer to objects whose field has this plain value
+	// (a RowID for a reference). The client sends it as filter where it can and
+	// checks every row, since servers ignore filters that they don't know.
+	Where map[string]any
+	// Search is free text for the server's q parameter.
+	Search string
+}
+
+// Row is one object as the server shows it, its values made plain by the kind's
+// schema: choices by value, references as RowID (sets as []any of RowID), times
+// in UTC as RFC 3339 with up to six digits.
+type Row struct {
+	ID      RowID
+	Version string // last_updated as the server wrote it
+	Fields  map[string]any
+	// Labels are the server's display texts of referenced objects, by field;
+	// only for references whose kind is not read.
+	Labels map[string]string
+}
+
+// Coverage says how much of a kind an answer covers.
+type Coverage struct {
+	Rows     int
+	Requests int
+	// Complete is false when objects may exist that the answer does not show.
+	Complete bool
+	Why      string // why it is not complete
+	// Fields that at least one row had; nil when there were no rows.
+	Fields map[string]bool
+}
+
+// Ability is what the server knows of a kind and what the token may do there.
+type Ability struct {
+	Path string // list path in use, from the API root document
+	// Fields are the server's own fields, by name. Nil: the server does not say
+	// (it shows them only to tokens that may add).
+	Fields map[string]FieldAbility
+	// Add, Change, Delete are nil where the answer does not tell.
+	View, Add, Change, Delete *bool
+}
+
+// FieldAbility is what OPTIONS says of one field.
+type FieldAbility struct {
+	ReadOnly bool
+	Required bool
+	Choices  []string // nil: none given
+}
+
+// Operation is what a write does.
+type Operation string
+
+// The operations.
+const (
+	OpCreate Operation = "create"
+	OpUpdate Operation = "update"
+	OpDelete Operation = "delete"
+)
+
+// Write is one create, update or delete. Fields hold plain values, references
+// as RowID and []any of RowID; secrets as Secret, opened by the client's
+// encoder only.
+type Write struct {
+	Row    RowID // 0 for a create, and for a singleton without a row yet
+	Fields map[string]any
+	// IfVersion guards an update or delete: it is refused as Conflict when the
+	// object's last_updated differs and the server can check that. "" for none.
+	IfVersion string
+	Message   string // changelog_message
+}
+
+// Verdict is how a write ended.
+type Verdict string
+
+// The verdicts.
+const (
+	Done      Verdict = "done"
+	Refused   Verdict = "refused"   // the server said no to this object
+	Conflict  Verdict = "conflict"  // the guard did not hold: the object changed meanwhile
+	Uncertain Verdict = "uncertain" // may have arrived: look before sending again
+	NotSent   Verdict = "not sent"
+)
+
+// Outcome is what became of one write.
+type Outcome struct {
+	Verdict Verdict
+	Row     RowID  // of the object created or updated
+	Version string // its last_updated after the write
+	// Messages are the server's, by field ("" for the whole object), cleared of
+	// anything that could be a secret.
+	Messages []FieldMessage
+	Status   int    // HTTP status, 0 when there was no answer
+	Request  string // X-Request-ID, for the administrator
+	Err      error  // for Uncertain and NotSent: why
+}
+
+// FieldMessage is something that the server says about a field.
+type FieldMessage struct {
+	Field string
+	Text  string
+}

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Stops what up.sh started, and nothing else. The data stays for the next up.sh;
+# --purge drops it too, but keeps the venv and the database dump.
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+purge=
+case ${1-} in
+  '') ;;
+  --purge) purge=1 ;;
+  *) die "usage: down.sh [--purge]" ;;
+esac
+
+if [ -d "$cache" ]; then lock; fi
+if gunicorn_pid >/dev/null || redis_pid >/dev/null || postgres_pid >/dev/null; then
+  stop_all
+  say "stopped"
+fi
+if [ -n "$purge" ]; then
+  rm -rf "$runtime" "$pg_home"
+fi
