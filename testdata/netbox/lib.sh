@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # the variables are for the others
 # What up.sh and down.sh share: where things lie, and how a process is known to be ours.
 
 NETBOX_VERSION=${NETBOX_VERSION:-4.7.3}

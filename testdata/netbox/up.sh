@@ -65,8 +65,8 @@ find_postgres() {
   local dir found='' major='' have=0 v
   if [ -r "$pg_data/PG_VERSION" ]; then major=$(cat "$pg_data/PG_VERSION"); fi
   for dir in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/local/pgsql/bin \
-    /opt/homebrew/opt/postgresql@*/bin "$(dirname "$(command -v initdb || echo /none/x)")"; do
-    [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ] && [ -x "$dir/pg_restore" ] || continue
+    /opt/homebrew/opt/postgresql@*/bin "$(dirname "$(command -v initdb || echo /nowhere/initdb)")"; do
+    if ! { [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ] && [ -x "$dir/pg_restore" ]; }; then continue; fi
     v=$("$dir/postgres" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
     [ "$v" -ge 14 ] || continue # NetBox's own lower bound
     if [ -n "$major" ]; then
@@ -230,8 +230,10 @@ if [ ! -e "$runtime/cluster" ] || [ ! -e "$pg_data/PG_VERSION" ]; then
   rm -rf "$pg_data" "$pg_data.new" "$runtime/cluster"
   # The locale matters to comparisons of names beyond ASCII, where the machine has it.
   locale=C
-  if locale -a 2>/dev/null | grep -qix 'c\.utf-\{0,1\}8'; then locale=C.UTF-8; fi
-  printf '%s\n' "$PG_PASSWORD" | as_pg sh -c 'umask 077; cat >"$1"' sh "$pg_home/password"
+  case $'\n'$(locale -a 2>/dev/null)$'\n' in
+    *$'\nC.UTF-8\n'* | *$'\nC.utf8\n'*) locale=C.UTF-8 ;;
+  esac
+  printf '%s\n' "$PG_PASSWORD" | as_pg tee "$pg_home/password" >/dev/null
   long initdb as_pg "$pg_bin/initdb" -D "$pg_data.new" -U netbox --pwfile="$pg_home/password" \
     --auth=scram-sha-256 --encoding=UTF8 --locale="$locale" --no-sync || die "initdb failed"
   rm -f "$pg_home/password"
@@ -259,7 +261,8 @@ if ! postgres_pid >/dev/null; then
 fi
 pg_port=$(cat "$run/pg.port")
 export PGHOST=127.0.0.1 PGPORT=$pg_port PGUSER=netbox PGPASSWORD=$PG_PASSWORD
-sql() { "$pg_bin/psql" -X -q -v ON_ERROR_STOP=1 -d postgres -Atc "$1"; }
+# From stdin, since several statements in one -c are one transaction, which CREATE DATABASE refuses.
+sql() { "$pg_bin/psql" -X -q -v ON_ERROR_STOP=1 -d postgres -At <<<"$1"; }
 
 # --- Redis --------------------------------------------------------------------------------
 
@@ -313,20 +316,28 @@ unset NETBOX_CONFIGURATION
 
 # --- the database -------------------------------------------------------------------------
 
-# restore FILE: a whole database out of a dump, or none.
+# restore FILE: a whole database out of a dump, or a reason why not.
 restore() {
-  local err=$logs/restore.log
-  sql 'DROP DATABASE IF EXISTS netbox_new WITH (FORCE)' 2>/dev/null
-  sql 'CREATE DATABASE netbox_new'
-  "$pg_bin/pg_restore" --exit-on-error --no-owner -d netbox_new "$1" 2>"$err" || return 1
-  [ "$("$pg_bin/psql" -X -d netbox_new -Atc \
-    "SELECT count(DISTINCT app) FROM django_migrations WHERE app IN ('dcim', 'netbox_proxbox')" 2>>"$err")" = 2 ] ||
-    return 1
-  # A dump of other versions would restore as well, and fail later in strange ways.
-  if ! PROXBOX_SYNC_NETBOX_DB=netbox_new "$venv/bin/netbox" migrate --check >>"$err" 2>&1; then
-    echo "has not the migrations of these versions" >>"$err"
+  local err=$logs/restore.log major
+  : >"$err"
+  major=$("$pg_bin/pg_restore" -l "$1" 2>>"$err" | sed -n 's/.*Dumped from database version: \([0-9]*\).*/\1/p')
+  [ -n "$major" ] || return 1
+  if [ "$major" != "$pg_major" ]; then
+    echo "made by PostgreSQL $major, and here is $pg_major" >>"$err"
     return 1
   fi
+  new_database
+  "$pg_bin/pg_restore" --exit-on-error --no-owner -d netbox_new "$1" 2>>"$err" || return 1
+  # A dump of other versions would restore as well, and fail later in strange ways.
+  if ! PROXBOX_SYNC_NETBOX_DB=netbox_new "$venv/bin/netbox" migrate --check >>"$err" 2>&1; then
+    echo "not the migrations of these versions" >>"$err"
+    return 1
+  fi
+}
+
+new_database() {
+  sql 'SET client_min_messages = error; DROP DATABASE IF EXISTS netbox_new WITH (FORCE)'
+  sql 'CREATE DATABASE netbox_new'
 }
 
 if [ "$(sql "SELECT 1 FROM pg_database WHERE datname = 'netbox'")" != 1 ]; then
@@ -342,27 +353,18 @@ if [ "$(sql "SELECT 1 FROM pg_database WHERE datname = 'netbox'")" != 1 ]; then
     fi
   fi
   if [ -z "$from" ] && [ -n "${NETBOX_DUMP_SEED-}" ]; then
-    case $NETBOX_DUMP_SEED in
-      *".pg$pg_major.dump")
-        if [ ! -r "$NETBOX_DUMP_SEED" ]; then
-          warn "ignoring NETBOX_DUMP_SEED: $NETBOX_DUMP_SEED can't be read"
-        elif restore "$NETBOX_DUMP_SEED"; then
-          from=dump
-          cp "$NETBOX_DUMP_SEED" "$dump.new"
-          chmod u+w "$dump.new"
-          mv "$dump.new" "$dump"
-        else
-          warn "ignoring NETBOX_DUMP_SEED: $(tail -n 1 "$logs/restore.log")"
-        fi
-        ;;
-      *) warn "ignoring NETBOX_DUMP_SEED: its name does not end in .pg$pg_major.dump, and PostgreSQL here is $pg_major" ;;
-    esac
+    if restore "$NETBOX_DUMP_SEED"; then
+      from=seed
+      cat "$NETBOX_DUMP_SEED" >"$dump.new"
+      mv "$dump.new" "$dump"
+    else
+      warn "ignoring NETBOX_DUMP_SEED: $(tail -n 1 "$logs/restore.log")"
+    fi
   fi
   if [ -z "$from" ]; then
     say "migrating an empty database (ten minutes and more; only this once: a dump is kept)"
     started=$SECONDS
-    sql 'DROP DATABASE IF EXISTS netbox_new WITH (FORCE)' 2>/dev/null
-    sql 'CREATE DATABASE netbox_new'
+    new_database
     PROXBOX_SYNC_NETBOX_DB=netbox_new long migrate "$venv/bin/netbox" migrate --no-input || die "the migration failed"
     "$pg_bin/pg_dump" -Fc --no-owner -f "$dump.new" netbox_new
     mv "$dump.new" "$dump"
