@@ -17,6 +17,7 @@ if gunicorn_pid >/dev/null || redis_pid >/dev/null || postgres_pid >/dev/null; t
   stop_all
   say "stopped"
 fi
+stop_strays
 if [ -n "$purge" ]; then
   rm -rf "$runtime" "$pg_home"
 fi

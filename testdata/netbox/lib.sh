@@ -53,7 +53,7 @@ lock() {
 
 cmdline() {
   if [ -r "/proc/$1/cmdline" ]; then
-    tr '\0' ' ' <"/proc/$1/cmdline"
+    { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null || true
   else
     ps -p "$1" -o args= 2>/dev/null || true
   fi
@@ -77,15 +77,39 @@ gunicorn_pid() { ours "$run/gunicorn.pid" gunicorn "$runtime/gunicorn.conf.py"; 
 redis_pid() { ours "$run/redis.pid" redis-server "127.0.0.1:$(cat "$run/redis.port" 2>/dev/null || echo none)"; }
 postgres_pid() { ours "$pg_data/postmaster.pid" postgres "$pg_data"; }
 
-# stop_pid PID SIGNAL: ask, wait up to 20 s, then insist.
+# stop_pid PID SIGNAL: ask, wait up to 20 s, then insist. One that has ended and only waits
+# to be collected by its parent (its command line is empty) has ended.
 stop_pid() {
   local i
   kill -s "$2" "$1" 2>/dev/null || return 0
   for ((i = 0; i < 200; i++)); do
-    kill -0 "$1" 2>/dev/null || return 0
+    [ -n "$(cmdline "$1")" ] || return 0
     sleep 0.1
   done
   kill -s KILL "$1" 2>/dev/null || true
+}
+
+# strays: pids of servers whose folder was deleted under them, pid files and all. Each of
+# ours works in its own folder; Linux only, elsewhere there is nothing to see.
+strays() {
+  local proc dir
+  for proc in /proc/[0-9]*; do
+    dir=$(readlink "$proc/cwd" 2>/dev/null) || continue
+    case $dir in
+      "$runtime (deleted)" | "$pg_data (deleted)") ;;
+      *) continue ;;
+    esac
+    case $(cmdline "${proc#/proc/}") in
+      *"gunicorn --config $runtime/gunicorn.conf.py"* | *"redis-server 127.0.0.1:"* | *"postgres -D $pg_data"*)
+        printf '%s\n' "${proc#/proc/}"
+        ;;
+    esac
+  done
+}
+
+stop_strays() {
+  local pid
+  for pid in $(strays); do stop_pid "$pid" INT; done
 }
 
 # INT is PostgreSQL's fast shutdown: TERM would wait for clients to leave.

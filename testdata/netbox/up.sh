@@ -113,6 +113,8 @@ dump=$cache/$key.pg$pg_major.dump
 
 mkdir -p "$cache"
 lock
+# A new folder, and yet servers of the one before it: they would never be found again.
+if [ ! -d "$run" ]; then stop_strays; fi
 mkdir -p "$run" "$logs"
 
 # Whatever ends us early takes along what we started; a server found running stays.
@@ -253,6 +255,8 @@ fi
 
 if ! postgres_pid >/dev/null; then
   port pg
+  # Left by a killed server; its number may be another process's by now.
+  rm -f "$pg_data/postmaster.pid"
   as_pg "$pg_bin/pg_ctl" start -w -t 60 -s -D "$pg_data" -l "$pg_home/log" \
     -o "-p $(cat "$run/pg.port")" </dev/null >/dev/null 2>&1 9>&- || {
     tail -n 20 "$pg_home/log" >&2 || true
