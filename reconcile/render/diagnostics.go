@@ -1,0 +1,73 @@
+package render
+
+import (
+	"io"
+	"strings"
+
+	"proxbox-sync/reconcile"
+)
+
+// Diagnostics writes each diagnostic in the order given, as
+//
+//	file:line:column: error: object: summary
+//	    detail
+//	    other file:line:column: what is there
+//
+// and ends with how many there are. It writes nothing when there are none.
+func Diagnostics(w io.Writer, list reconcile.Diagnostics, s Style) error {
+	p := newPrinter(w, s)
+	p.diagnostics(list)
+	if len(list) > 0 {
+		p.line(p.paint(bold, tally(list)))
+	}
+	return p.done()
+}
+
+func (p *printer) diagnostics(list reconcile.Diagnostics) {
+	for _, d := range list {
+		var head []string
+		if at := place(d.Pos); at != "" {
+			head = append(head, p.paint(bold, at))
+		}
+		if d.Severity == reconcile.Error {
+			head = append(head, p.paint(red, "error"))
+		} else {
+			head = append(head, p.paint(yellow, Escape(string(d.Severity))))
+		}
+		if d.Object != "" {
+			head = append(head, Escape(d.Object))
+		}
+		p.line(strings.Join(append(head, Escape(d.Summary)), ": "))
+		if d.Detail != "" {
+			p.paragraph("    ", d.Detail)
+		}
+		for _, r := range d.Related {
+			p.related(r)
+		}
+	}
+}
+
+func (p *printer) related(r reconcile.Related) {
+	at := place(r.Pos)
+	switch {
+	case at == "":
+		p.paragraph("    ", r.Message)
+	case r.Message == "":
+		p.line("    ", at)
+	default:
+		p.line("    ", at, ": ", Escape(r.Message))
+	}
+}
+
+// tally says how many errors and warnings there are: "3 errors, 1 warning".
+func tally(list reconcile.Diagnostics) string {
+	errors := len(list.Errors())
+	var parts []string
+	if errors > 0 {
+		parts = append(parts, count(errors, "error"))
+	}
+	if n := len(list) - errors; n > 0 {
+		parts = append(parts, count(n, "warning"))
+	}
+	return strings.Join(parts, ", ")
+}

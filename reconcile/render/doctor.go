@@ -1,0 +1,145 @@
+package render
+
+import (
+	"io"
+	"strings"
+
+	"proxbox-sync/reconcile"
+)
+
+// Status is how one finding of a check-up turned out.
+type Status string
+
+// The statuses, from good to bad.
+const (
+	Fine    Status = "ok"
+	Unknown Status = "unknown" // the server does not say, or nothing was asked since something before it failed
+	Warned  Status = "warning"
+	Broken  Status = "error"
+)
+
+// Finding is one line of a check-up.
+type Finding struct {
+	Status  Status `json:"status"`
+	Topic   string `json:"topic"` // a word: "TLS", "token"
+	Summary string `json:"summary"`
+	Detail  string `json:"detail,omitempty"` // why, and what to do
+}
+
+// KindAccess is what a token may do with one kind. Nil means that the server
+// does not tell.
+type KindAccess struct {
+	Kind   string `json:"kind"`
+	Path   string `json:"path"` // "" where the server does not have the kind
+	View   *bool  `json:"view"`
+	Add    *bool  `json:"add"`
+	Change *bool  `json:"change"`
+	Delete *bool  `json:"delete"`
+}
+
+// Checkup is what doctor found out about a server.
+type Checkup struct {
+	Instance reconcile.Instance
+	Findings []Finding
+	Kinds    []KindAccess
+	// PlanNeeds and ApplyNeeds are permissions as NetBox writes them.
+	PlanNeeds, ApplyNeeds []string
+}
+
+// Doctor writes a check-up: the findings, a table of what the token may do,
+// and the permissions that plan and apply need.
+func Doctor(w io.Writer, c Checkup, s Style) error {
+	p := newPrinter(w, s)
+	p.line(p.paint(bold, server(c.Instance)))
+	p.line()
+	wide := 0
+	for _, f := range c.Findings {
+		wide = max(wide, length(f.Topic))
+	}
+	for _, f := range c.Findings {
+		lead := "  " + p.paint(statusColor(f.Status), pad(string(f.Status), 8)) + " " + pad(Escape(f.Topic), wide) + "  "
+		p.paragraph(lead, f.Summary)
+		if f.Detail != "" {
+			p.paragraph(strings.Repeat(" ", length(lead)), f.Detail)
+		}
+	}
+	if len(c.Kinds) > 0 {
+		p.line()
+		p.access(c.Kinds)
+	}
+	p.permissions("plan needs", c.PlanNeeds)
+	p.permissions("apply needs, beside those of plan", c.ApplyNeeds)
+	return p.done()
+}
+
+func statusColor(s Status) hue {
+	return map[Status]hue{Fine: green, Unknown: dim, Warned: yellow, Broken: red}[s]
+}
+
+func (p *printer) access(kinds []KindAccess) {
+	wide := 4
+	for _, k := range kinds {
+		wide = max(wide, length(k.Kind))
+	}
+	p.line(p.paint(bold, pad("KIND", wide)+"  VIEW  ADD  CHANGE  DELETE  PATH"))
+	for _, k := range kinds {
+		path := k.Path
+		if path == "" {
+			path = "(not on this server)"
+		}
+		p.line(pad(Escape(k.Kind), wide), "  ", pad(yesNo(k.View), 6), pad(yesNo(k.Add), 5),
+			pad(yesNo(k.Change), 8), pad(yesNo(k.Delete), 8), Escape(path))
+	}
+}
+
+func yesNo(b *bool) string {
+	switch {
+	case b == nil:
+		return "?"
+	case *b:
+		return "yes"
+	}
+	return "no"
+}
+
+func (p *printer) permissions(heading string, list []string) {
+	if len(list) == 0 {
+		return
+	}
+	p.line()
+	p.line(p.paint(bold, "Permissions that "+heading+":"))
+	for _, x := range list {
+		p.line("  ", Escape(x))
+	}
+}
+
+// Healthy reports whether no finding is broken.
+func (c Checkup) Healthy() bool {
+	for _, f := range c.Findings {
+		if f.Status == Broken {
+			return false
+		}
+	}
+	return true
+}
+
+// DoctorJSON writes a check-up in the form DoctorFormat.
+func DoctorJSON(w io.Writer, c Checkup, exitCode int) error {
+	h := success(DoctorFormat, nil)
+	h.OK, h.ExitCode = exitCode == 0, &exitCode
+	filled := func(list []string) []string { return append([]string{}, list...) }
+	return encode(w, struct {
+		head
+		Server      serverInfo   `json:"server"`
+		Findings    []Finding    `json:"findings"`
+		Kinds       []KindAccess `json:"kinds"`
+		Permissions any          `json:"permissions"`
+	}{
+		h, serverInfo{c.Instance.URL, c.Instance.NetBoxVersion, c.Instance.PluginVersion},
+		append([]Finding{}, c.Findings...), append([]KindAccess{}, c.Kinds...),
+		struct {
+			Plan  []string `json:"plan"`
+			Apply []string `json:"apply"`
+		}{filled(c.PlanNeeds), filled(c.ApplyNeeds)},
+	})
+}

@@ -1,0 +1,191 @@
+package render
+
+import (
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"proxbox-sync/reconcile"
+	"proxbox-sync/schema"
+)
+
+// Manifests writes live objects as manifests, one YAML document each: what a
+// manifest may set and what isn't empty. Secrets are not in them.
+func Manifests(w io.Writer, objects []*reconcile.Object, s Style) error {
+	p := newPrinter(w, s)
+	for i, o := range objects {
+		if i > 0 {
+			p.line("---")
+		}
+		p.manifest(o.Kind, spec(o))
+	}
+	return p.done()
+}
+
+// spec is what a manifest for the object would say, as members in the order of
+// the kind's file.
+func spec(o *reconcile.Object) []yamlMember {
+	var out []yamlMember
+	for _, f := range o.Kind.Fields {
+		v, ok := o.Fields[f.Name]
+		if !ok || f.ReadOnly || f.WriteOnly {
+			continue
+		}
+		v = written(v, 0)
+		if f.Class == schema.Map {
+			v = withoutNulls(v)
+		}
+		if empty(v) && !slices.Contains(o.Kind.Resource.Key, f.Name) {
+			continue
+		}
+		out = append(out, yamlMember{f.Name, v})
+	}
+	return out
+}
+
+func withoutNulls(v any) any {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return v
+	}
+	out := map[string]any{}
+	for k, x := range m {
+		if x != nil {
+			out[k] = x
+		}
+	}
+	return out
+}
+
+func empty(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	}
+	return false
+}
+
+type yamlMember struct {
+	name  string
+	value any
+}
+
+// manifest writes one document.
+func (p *printer) manifest(kind *schema.Kind, members []yamlMember) {
+	p.line("apiVersion: proxbox-sync/v1")
+	p.line("kind: ", kind.Name)
+	if len(members) == 0 {
+		p.line("spec: {}")
+		return
+	}
+	p.line("spec:")
+	for _, m := range members {
+		p.yaml("  ", yamlString(m.name)+":", m.value)
+	}
+}
+
+// yaml writes a value in block style behind lead, which is a key with its
+// colon or a list's dash.
+func (p *printer) yaml(indent, lead string, v any) {
+	switch v := v.(type) {
+	case []any:
+		if len(v) == 0 {
+			break
+		}
+		if flow := yamlFlow(v); simple(v) && length(indent+lead)+1+length(flow) <= p.style.width() {
+			p.line(indent, lead, " ", flow)
+			return
+		}
+		p.line(indent, lead)
+		for _, x := range v {
+			p.yaml(indent+"  ", "-", x)
+		}
+		return
+	case map[string]any:
+		if len(v) == 0 {
+			break
+		}
+		if flow := yamlFlow(v); simple(v) && length(indent+lead)+1+length(flow) <= p.style.width() {
+			p.line(indent, lead, " ", flow)
+			return
+		}
+		p.line(indent, lead)
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			p.yaml(indent+"  ", yamlString(name)+":", v[name])
+		}
+		return
+	}
+	p.line(indent, lead, " ", yamlFlow(v))
+}
+
+// simple reports whether a value holds scalars only.
+func simple(v any) bool {
+	scalar := func(x any) bool {
+		switch x.(type) {
+		case []any, map[string]any:
+			return false
+		}
+		return true
+	}
+	switch v := v.(type) {
+	case []any:
+		return !slices.ContainsFunc(v, func(x any) bool { return !scalar(x) })
+	case map[string]any:
+		for _, x := range v {
+			if !scalar(x) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// yamlFlow writes a value on one line.
+func yamlFlow(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return strconv.FormatBool(v)
+	case string:
+		return yamlString(v)
+	case reconcile.Number:
+		return Escape(string(v))
+	case reconcile.RowID:
+		return strconv.FormatInt(int64(v), 10)
+	case []any:
+		parts := make([]string, len(v))
+		for i, x := range v {
+			parts[i] = yamlFlow(x)
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	case map[string]any:
+		names := slices.Sorted(maps.Keys(v))
+		parts := make([]string, len(names))
+		for i, n := range names {
+			parts[i] = yamlString(n) + ": " + yamlFlow(v[n])
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	}
+	return Quote(value(v))
+}
+
+// plainYAML matches addresses that no YAML reader takes for a number or a time.
+var plainYAML = regexp.MustCompile(`^[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]{1,2})?$`)
+
+// yamlString writes a string plain where every YAML reader takes it for text.
+func yamlString(s string) string {
+	if bare(s) || plainYAML.MatchString(s) {
+		return s
+	}
+	return Quote(s)
+}

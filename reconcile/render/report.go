@@ -1,0 +1,184 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"proxbox-sync/reconcile"
+)
+
+// listedApplied is up to how many successful steps a report names each; more
+// are counted only, so that what needs attention isn't lost.
+const listedApplied = 50
+
+// results are the fates of steps, in the order that a report shows them, with
+// the word for it in the JSON form.
+var results = []struct {
+	result reconcile.Result
+	color  hue
+}{
+	{reconcile.Applied, green},
+	{reconcile.AlreadyDone, green},
+	{reconcile.Failed, red},
+	{reconcile.Conflicted, red},
+	{reconcile.Blocked, yellow},
+	{reconcile.NotAttempted, yellow},
+}
+
+// Report writes what happened to each step, why, and how many ended how.
+func Report(w io.Writer, r *reconcile.Report, s Style) error {
+	p := newPrinter(w, s)
+	good := r.Count(reconcile.Applied) + r.Count(reconcile.AlreadyDone)
+	for _, kind := range results {
+		done := kind.result == reconcile.Applied || kind.result == reconcile.AlreadyDone
+		if done && good > listedApplied {
+			continue
+		}
+		for i := range r.Steps {
+			if r.Steps[i].Result == kind.result {
+				p.fate(r, &r.Steps[i], kind.color)
+			}
+		}
+	}
+	if len(r.Steps) > 0 {
+		p.line()
+	}
+	if r.Err != nil {
+		p.paragraph(p.paint(red, "error: "), r.Err.Error())
+	}
+	if r.Interrupted {
+		p.paragraph("", "Interrupted: what was under way was finished, the rest was not attempted. Run apply again to carry on.")
+	}
+	p.line(p.paint(bold, ReportSummary(r)))
+	return p.done()
+}
+
+// ReportSummary is the last line of a report:
+// "Apply: 12 applied, 1 failed, 2 blocked."
+func ReportSummary(r *reconcile.Report) string {
+	var parts []string
+	for _, kind := range results {
+		n := r.Count(kind.result)
+		if n > 0 || kind.result == reconcile.Applied {
+			parts = append(parts, thousands(n)+" "+string(kind.result))
+		}
+	}
+	return "Apply: " + strings.Join(parts, ", ") + "."
+}
+
+// fate writes what became of one step.
+func (p *printer) fate(r *reconcile.Report, s *reconcile.StepReport, h hue) {
+	c := s.Step.Change
+	sign := "~"
+	if c.Action == reconcile.Create {
+		sign = "+"
+	}
+	p.line(p.paint(h, pad(string(s.Result), 13)), sign, " ", Escape(title(c)))
+	const lead = "    "
+	if s.Result == reconcile.Applied || s.Result == reconcile.AlreadyDone {
+		return
+	}
+	if c.Desired != nil && c.Desired.Doc != nil && c.Desired.Doc.Pos.File != "" {
+		p.line(lead, "declared at ", place(c.Desired.Doc.Pos))
+	}
+	for _, i := range s.BlockedBy {
+		if i >= 0 && i < len(r.Steps) {
+			other := &r.Steps[i]
+			p.line(lead, "needs ", Escape(title(other.Step.Change)), " (", string(other.Result), ")")
+		}
+	}
+	for _, m := range s.Messages {
+		text := m.Text
+		if m.Field != "" {
+			text = m.Field + ": " + text
+		}
+		p.paragraph(lead, text)
+	}
+	if s.Err != nil {
+		p.paragraph(lead, s.Err.Error())
+	}
+	if text := answer(s); text != "" {
+		p.line(lead, p.paint(dim, text))
+	}
+}
+
+// answer says what the administrator of the server can look for.
+func answer(s *reconcile.StepReport) string {
+	var parts []string
+	if s.Status != 0 {
+		parts = append(parts, fmt.Sprintf("HTTP status %d", s.Status))
+	}
+	if s.Request != "" {
+		parts = append(parts, "request "+Escape(s.Request))
+	}
+	return strings.Join(parts, ", ")
+}
+
+type reportBody struct {
+	Summary     map[string]int `json:"summary"`
+	Interrupted bool           `json:"interrupted"`
+	Results     []stepResult   `json:"results"`
+	Plan        planBody       `json:"plan"`
+}
+
+type stepResult struct {
+	Step      int       `json:"step"`
+	Result    string    `json:"result"`
+	Kind      string    `json:"kind"`
+	Key       string    `json:"key"`
+	ID        int64     `json:"id,omitempty"`
+	Position  *position `json:"position,omitempty"`
+	Status    int       `json:"status,omitempty"`
+	Request   string    `json:"request_id,omitempty"`
+	Messages  []message `json:"messages,omitempty"`
+	BlockedBy []int     `json:"blocked_by,omitempty"`
+	Error     string    `json:"error,omitempty"`
+}
+
+type message struct {
+	Field string `json:"field,omitempty"`
+	Text  string `json:"text"`
+}
+
+// ReportJSON writes a report in the form ReportFormat. exitCode is what the
+// command ends with; ok is whether that is 0.
+func ReportJSON(w io.Writer, r *reconcile.Report, exitCode int) error {
+	h := success(ReportFormat, r.Plan.Diagnostics)
+	h.OK, h.ExitCode = exitCode == 0, &exitCode
+	if r.Err != nil {
+		h.Errors = append(h.Errors, r.Err.Error())
+	}
+	body := reportBody{
+		Summary: map[string]int{}, Interrupted: r.Interrupted,
+		Results: make([]stepResult, 0, len(r.Steps)), Plan: planData(r.Plan),
+	}
+	for _, kind := range results {
+		body.Summary[resultWord(kind.result)] = r.Count(kind.result)
+	}
+	for i := range r.Steps {
+		body.Results = append(body.Results, resultData(&r.Steps[i]))
+	}
+	return encode(w, struct {
+		head
+		reportBody
+	}{h, body})
+}
+
+func resultData(s *reconcile.StepReport) stepResult {
+	planned := stepData(s.Step)
+	out := stepResult{
+		Step: s.Step.Index, Result: resultWord(s.Result), Kind: planned.Kind, Key: planned.Key,
+		ID: int64(s.Row), Position: planned.Position, Status: s.Status, Request: s.Request, BlockedBy: s.BlockedBy,
+	}
+	for _, m := range s.Messages {
+		out.Messages = append(out.Messages, message(m))
+	}
+	if s.Err != nil {
+		out.Error = s.Err.Error()
+	}
+	return out
+}
+
+// resultWord is a result as a name in JSON: "already_done".
+func resultWord(r reconcile.Result) string { return strings.ReplaceAll(string(r), " ", "_") }
