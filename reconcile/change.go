@@ -33,6 +33,9 @@ type FieldChange struct {
 	// Inner lists the differences inside a JSON field, list or set, empty for
 	// other fields and on a create.
 	Inner []ValueChange
+
+	wire any // the desired value: what Apply sends
+	from any // the live value that the change was planned from
 }
 
 // ValueChange is one difference inside a value.
@@ -69,6 +72,8 @@ type Step struct {
 	// in an earlier one.
 	Wave  int
 	Needs []int // indexes of the steps that must have succeeded
+	// After names kinds of which all steps must have succeeded before.
+	After []string
 	// Deferred names the reference fields that this create leaves out since
 	// their target comes later; a link step sets them. Empty otherwise.
 	Deferred []string

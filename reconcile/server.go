@@ -22,6 +22,8 @@ type Server interface {
 	// calls done exactly once for each, from one goroutine at a time, with the
 	// index in the list. The error is for what concerns none of them alone
 	// (context ended, token refused); writes without an outcome were not sent.
+	// When ctx ends nothing more is sent, but what is in flight is finished,
+	// within the client's own timeout, so that its fate is known.
 	Write(ctx context.Context, kind string, op Operation, list []Write, done func(i int, o Outcome)) error
 }
 

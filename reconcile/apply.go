@@ -1,0 +1,275 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"proxbox-sync/schema"
+)
+
+// ApplyOptions are what a run of Apply needs beyond its plan.
+type ApplyOptions struct {
+	Message  string // changelog_message of every write
+	Progress func(done, total int, r StepReport)
+}
+
+// attempts bounds how often a step is sent whose fate had to be looked up.
+const attempts = 3
+
+// Apply carries out a plan and reports what happened to each step. A step that
+// fails blocks what needs it and nothing else. When ctx ends nothing more is
+// sent; what is in flight is finished by the server's client and reported.
+func Apply(ctx context.Context, plan *Plan, server Server, o ApplyOptions) *Report {
+	a := &applying{ctx: ctx, plan: plan, server: server, options: o,
+		reports: make([]StepReport, len(plan.Steps)), rows: map[*Object]RowID{}, versions: map[*Object]string{},
+		failedKinds: map[string][]int{}}
+	for i, s := range plan.Steps {
+		a.reports[i] = StepReport{Step: s, Result: NotAttempted}
+	}
+	for start := 0; start < len(plan.Steps) && a.err == nil; {
+		end := start
+		for end < len(plan.Steps) && plan.Steps[end].Wave == plan.Steps[start].Wave {
+			end++
+		}
+		a.wave(plan.Steps[start:end])
+		start = end
+	}
+	return &Report{Plan: plan, Steps: a.reports, Interrupted: ctx.Err() != nil, Err: a.err}
+}
+
+// Sealed lists the steps' secrets that would have to be sent and that nothing
+// decrypted: Apply refuses such steps, so a caller asks before it begins.
+func (p *Plan) Sealed() []string {
+	var names []string
+	for _, s := range p.Steps {
+		for _, secret := range s.Change.Secrets {
+			if secret.Sealed {
+				names = append(names, s.Change.Desired.String()+" "+secret.Name)
+			}
+		}
+	}
+	return names
+}
+
+// applying is the work of one call of Apply.
+type applying struct {
+	ctx         context.Context
+	plan        *Plan
+	server      Server
+	options     ApplyOptions
+	reports     []StepReport
+	rows        map[*Object]RowID // of objects made in this run
+	versions    map[*Object]string
+	failedKinds map[string][]int
+	finished    int
+	err         error
+}
+
+// wave runs the steps of one wave, a kind and an operation at a time.
+func (a *applying) wave(steps []*Step) {
+	var runnable []*Step
+	for _, s := range steps {
+		if by := a.blockers(s); len(by) > 0 {
+			a.finish(StepReport{Step: s, Result: Blocked, BlockedBy: by})
+			continue
+		}
+		runnable = append(runnable, s)
+	}
+	for len(runnable) > 0 && a.err == nil && a.ctx.Err() == nil {
+		first := runnable[0].Change
+		same := func(s *Step) bool {
+			return s.Change.Desired.Kind == first.Desired.Kind && s.Change.Action == first.Action
+		}
+		group := runnable[:0:0]
+		for _, s := range runnable {
+			if same(s) {
+				group = append(group, s)
+			}
+		}
+		runnable = slices.DeleteFunc(slices.Clone(runnable), same)
+		a.group(group)
+	}
+}
+
+func (a *applying) blockers(s *Step) []int {
+	var by []int
+	for _, need := range s.Needs {
+		if !a.succeeded(need) {
+			by = append(by, need)
+		}
+	}
+	for _, kind := range s.After {
+		by = append(by, a.failedKinds[kind]...)
+	}
+	return by
+}
+
+func (a *applying) succeeded(step int) bool {
+	r := a.reports[step].Result
+	return r == Applied || r == AlreadyDone
+}
+
+// group sends steps of one kind and action, looks up those whose fate is not
+// known, and sends again what turns out not to have been done.
+func (a *applying) group(steps []*Step) {
+	kind := steps[0].Change.Desired.Kind
+	op := OpUpdate
+	if steps[0].Change.Action == Create {
+		op = OpCreate
+	}
+	for attempt := 1; len(steps) > 0; attempt++ {
+		writes := make([]Write, len(steps))
+		for i, s := range steps {
+			writes[i] = a.write(s)
+		}
+		outcomes := make([]Outcome, len(steps))
+		err := a.server.Write(a.ctx, kind.Name, op, writes, func(i int, out Outcome) {
+			outcomes[i] = out
+			if out.Verdict == Done || out.Verdict == Refused {
+				a.settle(steps[i], out)
+			}
+		})
+		if err != nil {
+			a.err = fmt.Errorf("writing %s: %w", kind.Name, err)
+		}
+		steps = a.unsettled(steps, outcomes, attempt)
+		if a.err != nil || a.ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// unsettled classifies the outcomes that say neither yes nor no and returns the
+// steps to send again.
+func (a *applying) unsettled(steps []*Step, outcomes []Outcome, attempt int) []*Step {
+	var again []*Step
+	for i, s := range steps {
+		out := outcomes[i]
+		switch out.Verdict {
+		case Done, Refused:
+		case Conflict, Uncertain:
+			where, err := a.locate(s)
+			switch {
+			case err != nil:
+				a.finish(StepReport{Step: s, Result: Failed, Status: out.Status, Request: out.Request,
+					Err: fmt.Errorf("it is not known whether the write arrived, and looking it up: %w", err)})
+			case where == after:
+				a.finish(StepReport{Step: s, Result: AlreadyDone, Row: a.row(s.Change.Desired), Request: out.Request})
+			case where == before && attempt < attempts && a.ctx.Err() == nil:
+				again = append(again, s)
+			case where == before:
+				a.finish(StepReport{Step: s, Result: Failed, Status: out.Status, Request: out.Request, Err: orUnanswered(out.Err)})
+			default:
+				a.finish(StepReport{Step: s, Result: Conflicted, Status: out.Status, Request: out.Request,
+					Err: fmt.Errorf("somebody changed the object after the plan was made; plan again")})
+			}
+		case NotSent:
+			if out.Err != nil {
+				a.finish(StepReport{Step: s, Result: Failed, Err: out.Err})
+			}
+		}
+	}
+	return again
+}
+
+func orUnanswered(err error) error {
+	if err == nil {
+		return fmt.Errorf("the server did not take the write")
+	}
+	return err
+}
+
+// settle notes a write that the server accepted or refused.
+func (a *applying) settle(s *Step, out Outcome) {
+	r := StepReport{Step: s, Result: Applied, Row: out.Row, Status: out.Status, Request: out.Request}
+	if out.Verdict == Refused {
+		r.Result, r.Messages, r.Err = Failed, out.Messages, out.Err
+	} else {
+		a.rows[s.Change.Desired], a.versions[s.Change.Desired] = out.Row, out.Version
+	}
+	a.finish(r)
+}
+
+func (a *applying) finish(r StepReport) {
+	a.reports[r.Step.Index] = r
+	a.finished++
+	if !a.succeeded(r.Step.Index) {
+		kind := r.Step.Change.Desired.Kind.Name
+		a.failedKinds[kind] = append(a.failedKinds[kind], r.Step.Index)
+	}
+	if a.options.Progress != nil {
+		a.options.Progress(a.finished, len(a.plan.Steps), r)
+	}
+}
+
+// row is the server's number of an object, also of one made in this run.
+func (a *applying) row(o *Object) RowID {
+	if row := a.rows[o]; row != 0 {
+		return row
+	}
+	return o.liveRow()
+}
+
+// write turns a step into what goes over the wire: keys become numbers here and
+// nowhere else.
+func (a *applying) write(s *Step) Write {
+	c := s.Change
+	w := Write{Row: a.row(c.Desired), Fields: map[string]any{}, Message: a.options.Message}
+	if c.Live != nil {
+		w.IfVersion = c.Live.Version
+	}
+	if v := a.versions[c.Desired]; v != "" {
+		w.IfVersion = v
+	}
+	if c.Action == Create {
+		w.Row, w.IfVersion = 0, ""
+	}
+	for _, fc := range c.Fields {
+		value := a.wireValue(fc.Field, fc.wire)
+		if entry, ok := strings.CutPrefix(fc.Name, fc.Field.Name+"."); ok {
+			entries, _ := w.Fields[fc.Field.Name].(map[string]any)
+			if entries == nil {
+				entries = map[string]any{}
+				w.Fields[fc.Field.Name] = entries
+			}
+			entries[entry] = value
+			continue
+		}
+		w.Fields[fc.Name] = value
+	}
+	for _, secret := range c.Secrets {
+		w.Fields[secret.Name] = c.Desired.Fields[secret.Name]
+	}
+	return w
+}
+
+// wireValue resolves references and writes "nothing" as the field's server
+// takes it: NetBox has no null for text and lists that are not nullable.
+func (a *applying) wireValue(f *schema.Field, v any) any {
+	switch v := v.(type) {
+	case nil:
+		switch {
+		case f.Nullable || f.Class == schema.Map:
+			return nil
+		case f.Class == schema.ReferenceSet || f.Class == schema.List:
+			return []any{}
+		case f.Class == schema.Text || f.Class == schema.Choice || f.Class == schema.Address:
+			return ""
+		}
+		return nil
+	case Ref:
+		if v.Target != nil {
+			return a.row(v.Target)
+		}
+		return v.Row
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = a.wireValue(f, v[i])
+		}
+		return list
+	}
+	return v
+}

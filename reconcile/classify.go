@@ -1,0 +1,136 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"proxbox-sync/schema"
+)
+
+// standing is where a live object stands, compared with what a step was
+// planned from and what it leads to. It is about meaning: last_updated alone
+// proves nothing, since the plugin's synchronisation touches objects all the time.
+type standing int
+
+const (
+	elsewhere standing = iota // it has other values: a conflict
+	before                    // as planned: the step is to be done
+	after                     // the step is done already
+)
+
+// locate looks up an object whose write was refused by its guard, or may or may
+// not have arrived.
+func (a *applying) locate(s *Step) (standing, error) {
+	if s.Change.Action == Create {
+		return a.locateCreate(s)
+	}
+	return a.locateUpdate(s)
+}
+
+// locateCreate looks for the object by its key. One that has all declared
+// fields is ours, secrets included: they went in the same request.
+func (a *applying) locateCreate(s *Step) (standing, error) {
+	c := s.Change
+	where := map[string]any{}
+	for _, name := range c.Desired.Kind.Resource.Key {
+		where[name] = a.wireValue(c.Desired.Kind.Field(name), c.Desired.Fields[name])
+	}
+	var found []Row
+	err := a.read(Query{Kind: c.Desired.Kind.Name, Fields: fieldNames(c), Where: where}, func(r Row) error {
+		if a.agrees(c, r, extraDeclared(c.Desired)) {
+			found = append(found, r)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return elsewhere, err
+	case len(found) == 0:
+		return before, nil
+	case len(found) > 1:
+		return elsewhere, nil
+	}
+	a.rows[c.Desired], a.versions[c.Desired] = found[0].ID, found[0].Version
+	if a.agreesAll(c, found[0], wanted) {
+		return after, nil
+	}
+	return elsewhere, nil
+}
+
+// locateUpdate reads the object again. A step that sends a secret is never
+// taken for done after a lost answer, since a secret can't be read back;
+// sending it twice does no harm.
+func (a *applying) locateUpdate(s *Step) (standing, error) {
+	c := s.Change
+	var row *Row
+	err := a.read(Query{Kind: c.Desired.Kind.Name, Fields: fieldNames(c), Rows: []RowID{a.row(c.Desired)}}, func(r Row) error {
+		row = &r
+		return nil
+	})
+	switch {
+	case err != nil:
+		return elsewhere, err
+	case row == nil:
+		return elsewhere, nil
+	}
+	a.versions[c.Desired] = row.Version
+	done := a.agreesAll(c, *row, wanted)
+	switch {
+	case done && len(c.Secrets) == 0:
+		return after, nil
+	case done, a.agreesAll(c, *row, planned):
+		return before, nil
+	}
+	return elsewhere, nil
+}
+
+func (a *applying) read(q Query, row func(Row) error) error {
+	// Also after an interrupt: what was sent must have a known fate.
+	_, err := a.server.Read(context.WithoutCancel(a.ctx), q, row)
+	if errors.Is(err, ErrNoKind) || errors.Is(err, ErrForbidden) {
+		return fmt.Errorf("reading %s: %w", q.Kind, err)
+	}
+	return err
+}
+
+func fieldNames(c *Change) []string {
+	var names []string
+	for _, fc := range c.Fields {
+		names = append(names, fc.Field.Name)
+	}
+	return append(append(names, c.Desired.Kind.Resource.Key...), extraDeclared(c.Desired)...)
+}
+
+// wanted and planned are the two values of a field change that a live value is
+// compared with.
+func wanted(fc FieldChange) any  { return fc.wire }
+func planned(fc FieldChange) any { return fc.from }
+
+// agreesAll reports whether a row has the values of all fields that a change sets.
+func (a *applying) agreesAll(c *Change, r Row, value func(FieldChange) any) bool {
+	for _, fc := range c.Fields {
+		live := r.Fields[fc.Field.Name]
+		f := fc.Field
+		if fc.Name != f.Name {
+			entries, _ := live.(map[string]any)
+			live = customValue(entries[fc.Name[len(f.Name)+1:]])
+			f = &schema.Field{Name: fc.Name, Class: schema.JSON}
+		}
+		if canonical(f, a.wireValue(fc.Field, value(fc))) != canonical(f, live) {
+			return false
+		}
+	}
+	return true
+}
+
+// agrees reports whether a row has the desired values of some fields.
+func (a *applying) agrees(c *Change, r Row, names []string) bool {
+	for _, name := range names {
+		f := c.Desired.Kind.Field(name)
+		if canonical(f, a.wireValue(f, c.Desired.Fields[name])) != canonical(f, r.Fields[name]) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,332 @@
+package reconcile
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"proxbox-sync/schema"
+)
+
+// DesiredOptions are what a run allows and adds to the manifests.
+type DesiredOptions struct {
+	// AllowPlaintextSecrets accepts write-only values that stand in plain text.
+	AllowPlaintextSecrets bool
+	// IgnoreChanges are fields by kind that are set on create and not compared
+	// afterwards, as the project file names them.
+	IgnoreChanges map[string][]string
+}
+
+// MarkerField is the custom field that holds the tool's own record.
+const MarkerField = "proxbox_sync"
+
+// customFields is NetBox's name for the map of user-defined fields, the same on
+// every kind that has them.
+const customFields = "custom_fields"
+
+// Desired merges patches into their bases, checks every object against the
+// schema of its kind and returns what the manifests ask for. References are
+// Selectors; Link resolves them. Nothing is read but the arguments.
+func Desired(set *schema.Set, docs []Document, o DesiredOptions) (*State, Diagnostics) {
+	d := &desiring{set: set, options: o, state: &State{}}
+	d.checkIgnored()
+	var patches []*Object
+	for i := range docs {
+		object := d.object(&docs[i])
+		switch {
+		case object == nil:
+		case docs[i].Meta.Patch:
+			patches = append(patches, object)
+		default:
+			d.state.Add(object)
+		}
+	}
+	d.merge(patches)
+	for _, kind := range sortedKeys(d.state.Objects) {
+		d.checkTwins(d.state.Objects[kind])
+		for _, object := range d.state.Objects[kind] {
+			d.check(object)
+		}
+	}
+	return d.state, d.diags.Sorted()
+}
+
+// desiring is the work of one call of Desired.
+type desiring struct {
+	set     *schema.Set
+	options DesiredOptions
+	state   *State
+	diags   Diagnostics
+	// broken marks objects that are reported already in a way that would make
+	// the schema's complaints repeat it.
+	broken map[*Object]map[string]bool
+}
+
+func (d *desiring) add(x Diagnostic) {
+	if x.Severity == "" {
+		x.Severity = Error
+	}
+	d.diags = append(d.diags, x)
+}
+
+// object builds the desired object of a document, nil when it can't be one.
+func (d *desiring) object(doc *Document) *Object {
+	kind := d.set.Kind(doc.Kind)
+	if kind == nil {
+		d.add(Diagnostic{Code: "unknown-kind", Pos: doc.KindPos, Summary: fmt.Sprintf("unknown kind %q", doc.Kind),
+			Detail: didYouMean(doc.Kind, managedKinds(d.set), "known kinds: ")})
+		return nil
+	}
+	if kind.Resource.Mode == schema.Lookup {
+		d.add(Diagnostic{Code: "lookup-kind", Pos: doc.KindPos, Object: kind.Name,
+			Summary: fmt.Sprintf("%s can be referred to, not managed", kind.Name),
+			Detail:  "remove the document and create the object in NetBox"})
+		return nil
+	}
+	o := &Object{Kind: kind, Fields: map[string]any{}, Doc: doc}
+	d.checkMetadata(o)
+	if doc.Spec == nil {
+		doc.Spec = &Node{Shape: Mapping, Pos: doc.Pos}
+	}
+	for i := range doc.Spec.Members {
+		d.field(o, &doc.Spec.Members[i])
+	}
+	return o
+}
+
+func managedKinds(set *schema.Set) []string {
+	var names []string
+	for _, k := range set.Kinds() {
+		if k.Resource.Mode != schema.Lookup {
+			names = append(names, k.Name)
+		}
+	}
+	return names
+}
+
+// serverFields are the ones that every NetBox object has and no manifest sets.
+var serverFields = []string{"id", "url", "display", "display_url", "created", "last_updated"}
+
+// field converts one member of a spec.
+func (d *desiring) field(o *Object, m *Member) {
+	report := func(code, summary, detail string) {
+		d.add(Diagnostic{Code: code, Pos: m.Pos, Object: o.Kind.Name, Field: m.Name, Summary: summary, Detail: detail})
+		d.markBroken(o, m.Name)
+	}
+	f := o.Kind.Field(m.Name)
+	switch {
+	case f == nil && slices.Contains(serverFields, m.Name), f != nil && f.ReadOnly:
+		report("read-only-field", fmt.Sprintf("field %q is read-only", m.Name), "the server sets it: remove it")
+		return
+	case f == nil:
+		report("unknown-field", fmt.Sprintf("%s has no field %q", o.Kind.Name, m.Name),
+			didYouMean(m.Name, writableFields(o.Kind), ""))
+		return
+	}
+	if f.WriteOnly {
+		if v, ok := d.secret(o, f, m); ok {
+			o.Fields[f.Name] = v
+		} else {
+			d.markBroken(o, f.Name)
+		}
+		return
+	}
+	if !d.noSecretInside(o, m.Name, m.Value) {
+		d.markBroken(o, f.Name)
+		return
+	}
+	if v, ok := d.value(o, f, m.Value); ok {
+		o.Fields[f.Name] = v
+	} else {
+		d.markBroken(o, f.Name)
+	}
+}
+
+func (d *desiring) markBroken(o *Object, field string) {
+	if d.broken == nil {
+		d.broken = map[*Object]map[string]bool{}
+	}
+	if d.broken[o] == nil {
+		d.broken[o] = map[string]bool{}
+	}
+	d.broken[o][field] = true
+}
+
+func writableFields(k *schema.Kind) []string {
+	var names []string
+	for _, f := range k.Fields {
+		if !f.ReadOnly {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// value converts a node to the plain value of a field.
+func (d *desiring) value(o *Object, f *schema.Field, n *Node) (any, bool) {
+	switch {
+	case f.Class == schema.Reference:
+		if n.Shape == Scalar && n.Value == nil {
+			return nil, true
+		}
+		return d.selector(o, f.Name, f.Ref.Kind, n)
+	case f.Class == schema.ReferenceSet && n.Shape == Sequence:
+		list, good := make([]any, 0, len(n.Items)), true
+		for _, item := range n.Items {
+			s, ok := d.selector(o, f.Name, f.Ref.Kind, item)
+			good = good && ok
+			list = append(list, s)
+		}
+		return list, good
+	case f.Class == schema.Map && n.Member(MarkerField) != nil:
+		d.add(Diagnostic{Code: "marker-field", Pos: n.Member(MarkerField).Pos, Object: o.Kind.Name, Field: f.Name,
+			Summary: fmt.Sprintf("custom field %q belongs to proxbox-sync itself", MarkerField), Detail: "remove it"})
+		return nil, false
+	}
+	return plain(n), true
+}
+
+// plain converts a node to a plain value.
+func plain(n *Node) any {
+	switch n.Shape {
+	case Mapping:
+		m := make(map[string]any, len(n.Members))
+		for i := range n.Members {
+			m[n.Members[i].Name] = plain(n.Members[i].Value)
+		}
+		return m
+	case Sequence:
+		list := make([]any, len(n.Items))
+		for i := range n.Items {
+			list[i] = plain(n.Items[i])
+		}
+		return list
+	}
+	return n.Value
+}
+
+// secret takes the value of a write-only field.
+func (d *desiring) secret(o *Object, f *schema.Field, m *Member) (any, bool) {
+	report := func(trouble Trouble, code, summary, detail string) (any, bool) {
+		d.add(Diagnostic{Code: code, Trouble: trouble, Pos: m.Value.Pos, Object: o.Kind.Name, Field: f.Name,
+			Summary: summary, Detail: detail})
+		return nil, false
+	}
+	if m.Value.Shape != Scalar {
+		return report(Manifest, "wrong-type", fmt.Sprintf("field %q must be text", f.Name), "")
+	}
+	switch v := m.Value.Value.(type) {
+	case Secret:
+		return v, true
+	case nil:
+		if !f.Nullable {
+			return "", true
+		}
+		return nil, true
+	case string:
+		if v == "" {
+			return "", true
+		}
+		if d.options.AllowPlaintextSecrets {
+			return NewSecret(v, ""), true
+		}
+		return report(SecretKey, "plaintext-secret", fmt.Sprintf("secret field %q stands in plain text", f.Name),
+			"encrypt it with sops (best in a *.secrets.yaml file of patch documents), or pass --allow-plaintext-secrets")
+	default:
+		return report(Manifest, "wrong-type", fmt.Sprintf("field %q must be text", f.Name), "put the value in quotes")
+	}
+}
+
+// noSecretInside refuses encrypted values outside write-only fields.
+func (d *desiring) noSecretInside(o *Object, field string, n *Node) bool {
+	good := true
+	walk(n, func(n *Node) {
+		if _, ok := n.Value.(Secret); !ok {
+			return
+		}
+		good = false
+		d.add(Diagnostic{Code: "encrypted-field", Trouble: SecretKey, Pos: n.Pos, Object: o.Kind.Name, Field: field,
+			Summary: fmt.Sprintf("field %q is encrypted, but is not a secret", field),
+			Detail: "decrypted values may only go into write-only fields; the usual cause is a missing encrypted_regex: " +
+				"give one in .sops.yaml that matches " + secretNames(o.Kind)})
+	})
+	return good
+}
+
+func secretNames(k *schema.Kind) string {
+	var names []string
+	for _, f := range k.Fields {
+		if f.WriteOnly && !f.ReadOnly {
+			names = append(names, f.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "secret fields only (" + k.Name + " has none)"
+	}
+	return "^(" + strings.Join(names, "|") + ")$"
+}
+
+func walk(n *Node, visit func(*Node)) {
+	visit(n)
+	for i := range n.Members {
+		walk(n.Members[i].Value, visit)
+	}
+	for _, item := range n.Items {
+		walk(item, visit)
+	}
+}
+
+// didYouMean suggests the nearest name; without one it lists all after prefix,
+// or says nothing where prefix is empty.
+func didYouMean(name string, names []string, prefix string) string {
+	if near := schema.Nearest(name, names); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	if prefix == "" {
+		return ""
+	}
+	return prefix + strings.Join(names, ", ")
+}
+
+// forSchema converts the fields of an object to the JSON values that schemas
+// are checked against: references as written, secrets as a placeholder.
+func forSchema(v any) any {
+	switch v := v.(type) {
+	case Number:
+		return json.Number(v)
+	case Secret:
+		return Redacted
+	case Selector:
+		return selectorForSchema(v)
+	case Ref:
+		return displayValue(v, 0)
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = forSchema(v[i])
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k := range v {
+			out[k] = forSchema(v[k])
+		}
+		return out
+	}
+	return v
+}
+
+func selectorForSchema(s Selector) any {
+	if s.Row != 0 {
+		return map[string]any{"id": json.Number(fmt.Sprint(int64(s.Row)))}
+	}
+	if len(s.Fields) == 1 {
+		for _, v := range s.Fields {
+			if _, nested := v.(Selector); !nested {
+				return forSchema(v)
+			}
+		}
+	}
+	return forSchema(s.Fields)
+}

@@ -1,0 +1,251 @@
+package reconcile
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"proxbox-sync/schema"
+)
+
+// PlanOptions are what a run asks for beyond its manifests.
+type PlanOptions struct {
+	Desired     DesiredOptions
+	Select      []Selection       // nil: everything
+	SendSecrets []SecretSelection // write-only fields that an update sends; nil: none
+}
+
+// Selection is one --select: a kind, or one object of it by its display text.
+type Selection struct{ Kind, Key string }
+
+// SecretSelection names write-only fields; empty parts match everything.
+type SecretSelection struct{ Kind, Key, Field string }
+
+// MakePlan is Desired, Observe, Link, Diff and NewPlan in a row. Diagnostics
+// with severity Error come without a plan.
+func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Document, o PlanOptions) (*Plan, Diagnostics, error) {
+	desired, diags := Desired(set, docs, o.Desired)
+	if diags.HasErrors() {
+		// What the manifests alone prove wrong is reported in the same run.
+		return nil, append(diags, Link(set, desired, nil)...).Sorted(), nil
+	}
+	instance, err := server.Instance(ctx)
+	if err != nil {
+		return nil, diags, err
+	}
+	live, more, err := Observe(ctx, set, server, desired)
+	if err != nil {
+		return nil, diags, err
+	}
+	diags = append(diags, more...)
+	if more.HasErrors() {
+		return nil, diags.Sorted(), nil
+	}
+	diags = append(diags, Link(set, desired, live)...)
+	if diags.HasErrors() {
+		return nil, diags.Sorted(), nil
+	}
+	selected, more := pick(desired, o.Select)
+	diags = append(diags, more...)
+	changes, unchanged, more := Diff(set, selected, DiffOptions{
+		IgnoreChanges: o.Desired.IgnoreChanges, SendSecrets: sender(o.SendSecrets)})
+	diags = append(diags, more...)
+	diags = append(diags, outside(changes, o.Select)...)
+	if diags.HasErrors() {
+		return nil, diags.Sorted(), nil
+	}
+	plan, more := NewPlan(instance, changes, unchanged)
+	diags = append(diags, more...).Sorted()
+	if diags.HasErrors() {
+		return nil, diags, nil
+	}
+	plan.Diagnostics = diags
+	return plan, diags, nil
+}
+
+func sender(selections []SecretSelection) func(*Object, string) bool {
+	if len(selections) == 0 {
+		return nil
+	}
+	return func(o *Object, field string) bool {
+		return slices.ContainsFunc(selections, func(s SecretSelection) bool {
+			return (s.Kind == "" || s.Kind == o.Kind.Name) && (s.Key == "" || s.Key == o.Display()) &&
+				(s.Field == "" || s.Field == field)
+		})
+	}
+}
+
+// pick reduces a state to what was selected. A selection that matches nothing
+// is a mistake: the run would quietly do less than was asked for.
+func pick(desired *State, selections []Selection) (*State, Diagnostics) {
+	if len(selections) == 0 {
+		return desired, nil
+	}
+	picked := &State{}
+	used := make([]bool, len(selections))
+	for _, kind := range sortedKeys(desired.Objects) {
+		for _, o := range desired.Objects[kind] {
+			if i := selectionOf(o, selections); i >= 0 {
+				used[i] = true
+				picked.Add(o)
+			}
+		}
+	}
+	var diags Diagnostics
+	for i, s := range selections {
+		if !used[i] {
+			text := strings.TrimSuffix(s.Kind+"/"+s.Key, "/")
+			diags = append(diags, Diagnostic{Severity: Error, Code: "empty-selection",
+				Summary: fmt.Sprintf("--select %s: the manifests declare no such object", text),
+				Detail:  didYouMean(s.Key, displays(desired.Objects[s.Kind]), "")})
+		}
+	}
+	return picked, diags
+}
+
+func selectionOf(o *Object, selections []Selection) int {
+	return slices.IndexFunc(selections, func(s Selection) bool {
+		return s.Kind == o.Kind.Name && (s.Key == "" || s.Key == o.Display())
+	})
+}
+
+// outside reports changes that refer to objects which would have to be created
+// first and were not selected.
+func outside(changes []*Change, selections []Selection) Diagnostics {
+	if len(selections) == 0 {
+		return nil
+	}
+	var diags Diagnostics
+	for _, c := range changes {
+		for _, target := range c.newTargets() {
+			if selectionOf(target.object, selections) < 0 {
+				diags = append(diags, Diagnostic{Severity: Error, Code: "unselected-reference", Object: c.Desired.String(),
+					Pos: c.Desired.fieldPos(target.field), Field: target.field,
+					Summary: fmt.Sprintf("it needs %s, which does not exist yet and is not selected", target.object),
+					Detail:  fmt.Sprintf("add --select %s/%s", target.object.Kind.Name, target.object.Display())})
+			}
+		}
+	}
+	return diags
+}
+
+// target is an object that a change refers to and that does not exist yet.
+type target struct {
+	field  string
+	object *Object
+}
+
+// newTargets lists the objects without a row that the fields written refer to.
+func (c *Change) newTargets() []target {
+	var targets []target
+	add := func(field string, v any) {
+		if ref, ok := v.(Ref); ok && ref.Target != nil && ref.Target.liveRow() == 0 {
+			targets = append(targets, target{field, ref.Target})
+		}
+	}
+	for _, fc := range c.Fields {
+		switch v := fc.wire.(type) {
+		case Ref:
+			add(fc.Name, v)
+		case []any:
+			for _, item := range v {
+				add(fc.Name, item)
+			}
+		}
+	}
+	return targets
+}
+
+// ParseSelection reads KIND or KIND/KEY.
+func ParseSelection(set *schema.Set, text string) (Selection, error) {
+	kind, key, _ := strings.Cut(text, "/")
+	if err := knownKind(set, kind); err != nil {
+		return Selection{}, err
+	}
+	return Selection{Kind: kind, Key: key}, nil
+}
+
+// ParseSecretSelection reads KIND, KIND/KEY or either with .FIELD behind it;
+// "" selects every write-only field.
+func ParseSecretSelection(set *schema.Set, text string) (SecretSelection, error) {
+	if text == "" {
+		return SecretSelection{}, nil
+	}
+	var s SecretSelection
+	if i := strings.LastIndexByte(text, '.'); i >= 0 && secretFieldExists(set, text[i+1:]) {
+		text, s.Field = text[:i], text[i+1:]
+	}
+	s.Kind, s.Key, _ = strings.Cut(text, "/")
+	if err := knownKind(set, s.Kind); err != nil {
+		return SecretSelection{}, err
+	}
+	if f := set.Kind(s.Kind).Field(s.Field); s.Field != "" && (f == nil || !f.WriteOnly) {
+		return SecretSelection{}, fmt.Errorf("%s has no secret field %q", s.Kind, s.Field)
+	}
+	return s, nil
+}
+
+func secretFieldExists(set *schema.Set, name string) bool {
+	return slices.ContainsFunc(set.Kinds(), func(k *schema.Kind) bool {
+		f := k.Field(name)
+		return f != nil && f.WriteOnly
+	})
+}
+
+func knownKind(set *schema.Set, name string) error {
+	if k := set.Kind(name); k == nil || k.Resource.Mode == schema.Lookup {
+		return fmt.Errorf("unknown kind %q; %s", name, didYouMean(name, managedKinds(set), "known kinds: "))
+	}
+	return nil
+}
+
+// NewPlan puts changes in order: what is referred to first, kinds named by
+// x-resource.after before those that name them, otherwise by kind and key. A
+// cycle of references is cut by creating one object without the reference and
+// setting it in a step of its own.
+func NewPlan(instance Instance, changes []*Change, unchanged map[string]int) (*Plan, Diagnostics) {
+	order := newOrdering(changes)
+	diags := order.run()
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	steps := order.steps
+	slices.SortStableFunc(steps, func(a, b *Step) int {
+		return cmp.Or(cmp.Compare(a.Wave, b.Wave),
+			strings.Compare(a.Change.Desired.Kind.Name, b.Change.Desired.Kind.Name),
+			strings.Compare(a.Change.Desired.Key, b.Change.Desired.Key))
+	})
+	position := make(map[*Step]int, len(steps))
+	for i, s := range steps {
+		s.Index, position[s] = i, i
+	}
+	for _, s := range steps {
+		for _, need := range order.needs[s] {
+			s.Needs = append(s.Needs, position[need])
+		}
+		slices.Sort(s.Needs)
+		s.Needs = slices.Compact(s.Needs)
+		s.Risks = risks(s)
+	}
+	return &Plan{Instance: instance, Steps: steps, Unchanged: unchanged}, diags
+}
+
+// risks says what a reviewer should see first.
+func risks(s *Step) []string {
+	if s.Change.Action != Update {
+		return nil
+	}
+	holdsSecret := slices.ContainsFunc(s.Change.Desired.Kind.Fields, func(f *schema.Field) bool { return f.WriteOnly })
+	var moved []string
+	for _, fc := range s.Change.Fields {
+		if fc.Field.Destination {
+			moved = append(moved, fc.Name)
+		}
+	}
+	if !holdsSecret || len(moved) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("the credentials that the server has stored will be used with a new %s", strings.Join(moved, ", "))}
+}
