@@ -39,9 +39,13 @@ type Resource struct {
 	// Key names the fields of the natural key, most general first. A reference
 	// written as a scalar is the last one. Empty for a singleton.
 	Key []string `json:"key"`
-	// Unique lists the server's unique constraints, each a list of fields.
+	// Unique lists the server's unique constraints that contain the whole key,
+	// each a list of fields: what they have beyond the key tells namesakes apart.
 	Unique [][]string `json:"unique"`
-	Mode   Mode       `json:"mode"`
+	// AlsoUnique lists the other unique constraints: two objects may not share
+	// these values, but they identify nothing.
+	AlsoUnique [][]string `json:"alsoUnique"`
+	Mode       Mode       `json:"mode"`
 	// Bulk is false where a write has side effects on the server and has to go
 	// alone; nil means true.
 	Bulk *bool `json:"bulk"`
@@ -74,7 +78,7 @@ type Field struct {
 	Class                Class
 	Types                []string // JSON types, without "null"; empty: any
 	Nullable             bool
-	Enum                 []string // choices, as written in manifests, without null
+	Enum                 []string // choices, as written in manifests, without null; "" where the server takes it
 	Format               string
 	ReadOnly             bool
 	WriteOnly            bool // a secret, in both directions

@@ -2,6 +2,8 @@ package schema
 
 import (
 	"embed"
+	"errors"
+	"fmt"
 	"io/fs"
 )
 
@@ -12,18 +14,32 @@ var files embed.FS
 type Set struct {
 	kinds  map[string]*Kind
 	sorted []*Kind
-	fsys   fs.FS
+	// compiled has an entry for each kind, filled when it is first needed.
+	compiled map[string]*compiled
 }
 
 // Embedded returns the kinds that are part of the program. It panics when an
 // embedded file is broken, which a test excludes.
-func Embedded() *Set { panic("skeleton") }
+func Embedded() *Set { return embedded() }
 
 // Load reads every *.json file in the root of fsys as one kind, named by its
 // file. It reports every mistake of every file: an unknown vendor keyword, a
 // key or required field that is no property, a reference to a kind that is not
 // in the set, a schema that does not compile.
-func Load(fsys fs.FS) (*Set, error) { panic("skeleton") }
+func Load(fsys fs.FS) (*Set, error) {
+	s, errs := load(fsys)
+	if s != nil {
+		for _, k := range s.sorted {
+			if err := s.compiled[k.Name].get(k).err; err != nil {
+				errs = append(errs, fmt.Errorf("%s.json: %w", k.Name, err))
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return s, nil
+}
 
 // Kind returns the kind of that name, or nil.
 func (s *Set) Kind(name string) *Kind { return s.kinds[name] }
