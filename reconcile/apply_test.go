@@ -1,0 +1,129 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"proxbox-sync/reconcile"
+)
+
+// results is a report in words, by object.
+func results(r *reconcile.Report) map[string]reconcile.Result {
+	out := map[string]reconcile.Result{}
+	for _, s := range r.Steps {
+		out[s.Step.Change.Desired.String()] = s.Result
+	}
+	return out
+}
+
+func TestAFailureBlocksOnlyWhatNeedsIt(t *testing.T) {
+	set := kinds(t)
+	m := newMemory(set)
+	m.before = func(kind string, _ reconcile.Operation, w reconcile.Write) *reconcile.Outcome {
+		if kind == "Site" && w.Fields["slug"] == "a" || kind == "Options" {
+			return &reconcile.Outcome{Verdict: reconcile.Refused, Messages: []reconcile.FieldMessage{{Field: "slug", Text: "no"}}}
+		}
+		return nil
+	}
+	report := reconcile.Apply(context.Background(), mustPlan(t, set, m, load(t, town), planOptions()), m, reconcile.ApplyOptions{})
+	require.Empty(t, cmp.Diff(map[string]reconcile.Result{
+		"Site a": reconcile.Failed, "Site b": reconcile.Applied, "Cluster c1": reconcile.Blocked,
+		"Store c1/s1": reconcile.Blocked, "Options": reconcile.Failed, "Door front": reconcile.Blocked,
+	}, results(report)))
+}
+
+func TestLostAnswersAreLookedUp(t *testing.T) {
+	lost := &reconcile.Outcome{Verdict: reconcile.Uncertain, Err: errors.New("the answer was lost")}
+	for _, c := range []struct {
+		why     string
+		arrives bool
+		touch   bool // somebody changes the object right behind the write
+		want    reconcile.Result
+		rows    int
+	}{
+		{"a create that arrived is not made twice", true, false, reconcile.AlreadyDone, 1},
+		{"a create that did not arrive is sent again", false, false, reconcile.Applied, 1},
+		{"a create that arrived and was changed is a conflict", true, true, reconcile.Conflicted, 1},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			set := kinds(t)
+			m := newMemory(set)
+			first := true
+			hook := func(kind string, _ reconcile.Operation, _ reconcile.Write) *reconcile.Outcome {
+				if !first {
+					return nil
+				}
+				first = false
+				if c.touch {
+					for _, r := range m.rows[kind] {
+						r.Fields["name"] = "touched"
+					}
+				}
+				return lost
+			}
+			if c.arrives {
+				m.after = hook
+			} else {
+				m.before = hook
+			}
+			plan := mustPlan(t, set, m, load(t, "kind: Site\nspec: {slug: a, name: n}"), planOptions())
+			report := reconcile.Apply(context.Background(), plan, m, reconcile.ApplyOptions{})
+			require.Equal(t, c.want, report.Steps[0].Result)
+			require.Len(t, m.rows["Site"], c.rows)
+		})
+	}
+}
+
+func TestConflictsAreJudgedByMeaning(t *testing.T) {
+	for _, c := range []struct {
+		why       string
+		meanwhile map[string]any
+		want      reconcile.Result
+		name      string
+	}{
+		{"a touch that changes nothing of ours is no conflict", map[string]any{"slug": "a", "name": "old", "count": reconcile.Number("5")},
+			reconcile.Applied, "new"},
+		{"what is done already is done", map[string]any{"slug": "a", "name": "new"}, reconcile.AlreadyDone, "new"},
+		{"another value is not overwritten", map[string]any{"slug": "a", "name": "theirs"}, reconcile.Conflicted, "theirs"},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			set := kinds(t)
+			m := newMemory(set)
+			row := m.put("Site", map[string]any{"slug": "a", "name": "old"})
+			plan := mustPlan(t, set, m, load(t, "kind: Site\nspec: {slug: a, name: new}"), planOptions())
+			m.rows["Site"][row] = reconcile.Row{ID: row, Version: "touched", Fields: c.meanwhile}
+			report := reconcile.Apply(context.Background(), plan, m, reconcile.ApplyOptions{})
+			require.Equal(t, c.want, report.Steps[0].Result)
+			require.Equal(t, c.name, m.rows["Site"][row].Fields["name"])
+		})
+	}
+}
+
+func TestAnInterruptStopsBeforeTheNextWrite(t *testing.T) {
+	set := kinds(t)
+	m := newMemory(set)
+	ctx, cancel := context.WithCancel(context.Background())
+	plan := mustPlan(t, set, m, load(t, town), planOptions())
+	report := reconcile.Apply(ctx, plan, m, reconcile.ApplyOptions{Progress: func(done, _ int, _ reconcile.StepReport) {
+		if done == 2 {
+			cancel()
+		}
+	}})
+	require.True(t, report.Interrupted)
+	require.Equal(t, 2, report.Count(reconcile.Applied))
+	require.Equal(t, 4, report.Count(reconcile.NotAttempted))
+	require.Len(t, m.writes, 2)
+}
+
+func TestASealedSecretIsNamedBeforeAnythingIsSent(t *testing.T) {
+	set := kinds(t)
+	docs := load(t, "kind: Door\nspec: {name: a}")
+	docs[0].Spec.Members = append(docs[0].Spec.Members, reconcile.Member{Name: "password",
+		Value: &reconcile.Node{Value: reconcile.SealedSecret("ENC[AES256_GCM,data:x]")}})
+	plan := mustPlan(t, set, newMemory(set), docs, reconcile.PlanOptions{})
+	require.Equal(t, []string{"Door a password"}, plan.Sealed())
+}
