@@ -71,3 +71,14 @@ func tally(list reconcile.Diagnostics) string {
 	}
 	return strings.Join(parts, ", ")
 }
+
+// Error writes an error that no diagnostic says.
+func Error(w io.Writer, err error, s Style) error {
+	p := newPrinter(w, s)
+	lead := p.paint(red, "error") + ": "
+	for _, l := range strings.Split(strings.TrimRight(err.Error(), "\n"), "\n") {
+		p.line(lead, Escape(l))
+		lead = "    "
+	}
+	return p.done()
+}

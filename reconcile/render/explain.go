@@ -48,6 +48,36 @@ func Explain(w io.Writer, set *schema.Set, kind *schema.Kind, s Style) error {
 	return p.done()
 }
 
+// Kinds lists all kinds with a line about each: first those that manifests may
+// be of, then those that they can only refer to.
+func Kinds(w io.Writer, set *schema.Set, s Style) error {
+	p := newPrinter(w, s)
+	p.kindList(set, "Kinds", func(k *schema.Kind) bool { return k.Resource.Mode != schema.Lookup })
+	p.line()
+	p.kindList(set, "Can be referred to", func(k *schema.Kind) bool { return k.Resource.Mode == schema.Lookup })
+	p.line()
+	p.line("More about one: proxbox-sync explain KIND")
+	return p.done()
+}
+
+func (p *printer) kindList(set *schema.Set, heading string, want func(*schema.Kind) bool) {
+	p.line(p.paint(bold, heading))
+	wide := 0
+	for _, k := range set.Kinds() {
+		wide = max(wide, length(k.Name))
+	}
+	for _, k := range set.Kinds() {
+		if want(k) {
+			about := k.Description
+			if about == "" {
+				about = k.Title
+			}
+			first, _, _ := strings.Cut(about, ". ")
+			p.paragraph("  "+p.paint(cyan, pad(k.Name, wide))+"  ", strings.TrimSuffix(first, "."))
+		}
+	}
+}
+
 func (p *printer) kindFacts(kind *schema.Kind) {
 	r := kind.Resource
 	switch r.Mode {
