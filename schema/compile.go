@@ -14,10 +14,10 @@ import (
 // compiled holds the validators of one kind, made when first needed: a run
 // looks at few of the kinds.
 type compiled struct {
-	once   sync.Once
-	forms  [Create + 1]*ruleset
-	lint   []*jsonschema.Schema // as Kind.Lint
-	err    error
+	once  sync.Once
+	forms [Create + 1]*ruleset
+	lint  []*jsonschema.Schema // as Kind.Lint
+	err   error
 }
 
 // ruleset is a validator and the document it was made of, in which the

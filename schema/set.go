@@ -77,10 +77,12 @@ type Problem struct {
 // are as written, a scalar or a selector map; a secret is represented by any
 // string (its text is not looked at). Unknown fields are not its business.
 // The result is sorted by pointer and keyword.
-func (s *Set) Validate(k *Kind, value map[string]any, form Form) []Problem { panic("skeleton") }
+func (s *Set) Validate(k *Kind, value map[string]any, form Form) []Problem {
+	return s.validate(k, value, form)
+}
 
-// LintProblems returns the rules of x-lint that the object matches.
-func (s *Set) Lints(k *Kind, value map[string]any) []Lint { panic("skeleton") }
+// Lints returns the rules of x-lint that the object matches.
+func (s *Set) Lints(k *Kind, value map[string]any) []Lint { return s.lints(k, value) }
 
 // Bundle returns one JSON Schema (2020-12) for a manifest document of any
 // kind, dispatching on kind, for editors' YAML language servers. It relaxes the
@@ -90,4 +92,4 @@ func (s *Set) Bundle() ([]byte, error) { panic("skeleton") }
 
 // Nearest returns the candidate that is most like name, or "" when none is
 // near enough to be a likely slip.
-func Nearest(name string, candidates []string) string { panic("skeleton") }
+func Nearest(name string, candidates []string) string { return nearest(name, candidates) }
