@@ -1,0 +1,164 @@
+package netbox
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"proxbox-sync/reconcile"
+	"proxbox-sync/schema"
+)
+
+const (
+	pageSize = 1000
+	// maxRequestLine keeps request lines below the 4,094 bytes at which gunicorn
+	// refuses them, with room for what a proxy adds.
+	maxRequestLine = 3500
+)
+
+// reading is what one Read asks for.
+type reading struct {
+	kind   *schema.Kind
+	path   string
+	wanted []*schema.Field // delivered, in the order of the schema
+	hidden []*schema.Field // read to be checked only
+	where  map[string]any
+	search string
+	params []string // of every request: fields, filters, search
+	rows   []reconcile.RowID
+	only   map[reconcile.RowID]bool // nil: no restriction
+
+	// filtered is set while filters are sent that narrow the answer; a server
+	// that refuses one is asked again without.
+	filtered bool
+}
+
+// newReading checks a query and turns it into parameters.
+func (c *Client) newReading(k *schema.Kind, path string, q reconcile.Query) (*reading, error) {
+	r := &reading{kind: k, path: path, where: q.Where, search: q.Search}
+	for _, name := range q.Fields {
+		if k.Field(name) == nil {
+			return nil, fmt.Errorf("reading %s: it has no field %s", k.Name, name)
+		}
+	}
+	for _, name := range sortedKeys(q.Where) {
+		if f := k.Field(name); f == nil || f.WriteOnly {
+			return nil, fmt.Errorf("reading %s: it cannot be searched by %s", k.Name, name)
+		}
+	}
+	for _, f := range k.Fields {
+		_, asked := q.Where[f.Name]
+		switch {
+		case f.WriteOnly: // never asked for: older servers would show it
+		case q.Fields == nil || slices.Contains(q.Fields, f.Name):
+			r.wanted = append(r.wanted, f)
+		case asked:
+			r.hidden = append(r.hidden, f)
+		}
+	}
+	if q.Rows != nil {
+		r.rows = slices.Clone(q.Rows)
+		slices.Sort(r.rows)
+		r.rows = slices.Compact(r.rows)
+		r.only = map[reconcile.RowID]bool{}
+		for _, id := range r.rows {
+			r.only[id] = true
+		}
+	}
+	r.params = c.parameters(r, true)
+	r.filtered = len(r.params) > len(c.parameters(r, false))
+	return r, nil
+}
+
+// parameters are those that every request of the reading has.
+func (c *Client) parameters(r *reading, filters bool) []string {
+	names := []string{"id", "last_updated"}
+	for _, f := range append(slices.Clone(r.wanted), r.hidden...) {
+		names = append(names, f.Name)
+	}
+	params := []string{parameter("fields", strings.Join(names, ","))}
+	if c.lineLength(r.path, params) > maxRequestLine-200 {
+		// So many fields that naming those to leave out is the shorter way.
+		var omit []string
+		for _, f := range r.kind.Fields {
+			if f.WriteOnly {
+				omit = append(omit, f.Name)
+			}
+		}
+		params = []string{parameter("omit", strings.Join(omit, ","))}
+	}
+	if r.search != "" {
+		params = append(params, parameter("q", r.search))
+	}
+	if !filters {
+		return params
+	}
+	for _, name := range sortedKeys(r.where) {
+		p, ok := filter(r.kind.Field(name), r.where[name])
+		if ok && c.lineLength(r.path, append(params, p)) <= maxRequestLine-200 {
+			params = append(params, p)
+		}
+	}
+	return params
+}
+
+// filter is the parameter that narrows a list to one value of a field, for
+// those that mean the same on every server that knows them: a filter may be
+// ignored, but must never leave out a row that fits.
+func filter(f *schema.Field, value any) (string, bool) {
+	switch v := value.(type) {
+	case string:
+		switch f.Class {
+		case schema.Text, schema.Choice, schema.Address:
+			v = strings.TrimSpace(v)
+			// "null" means empty to NetBox, and an empty value no filter at all.
+			return parameter(f.Name, v), v != "" && v != "null"
+		}
+	case bool:
+		return parameter(f.Name, strconv.FormatBool(v)), f.Class == schema.Boolean
+	case reconcile.Number:
+		return parameter(f.Name, string(v)), f.Class == schema.Integer
+	case reconcile.RowID:
+		return parameter(f.Name+"_id", strconv.FormatInt(int64(v), 10)), f.Class == schema.Reference
+	}
+	return "", false
+}
+
+// parameter encodes one query parameter; commas stay, since they would take
+// three bytes each.
+func parameter(name, value string) string {
+	return url.QueryEscape(name) + "=" + strings.ReplaceAll(url.QueryEscape(value), "%2C", ",")
+}
+
+func (c *Client) lineLength(path string, params []string) int {
+	return len(http.MethodGet) + len(c.url(path, strings.Join(params, "&")).RequestURI()) + len("  HTTP/1.1")
+}
+
+// chunks splits the ids asked for so that each request line stays short enough.
+// A reading without ids is one chunk without any.
+func (c *Client) chunks(r *reading) [][]string {
+	if r.only == nil {
+		return [][]string{nil}
+	}
+	room := maxRequestLine - c.lineLength(r.path, r.params) - len("&start=9223372036854775807&limit=1000")
+	var (
+		out  [][]string
+		part []string
+		used int
+	)
+	for _, id := range r.rows {
+		p := "id=" + strconv.FormatInt(int64(id), 10)
+		if len(part) > 0 && (used+len(p)+1 > room || len(part) == pageSize) {
+			out, part, used = append(out, part), nil, 0
+		}
+		part = append(part, p)
+		used += len(p) + 1
+	}
+	if len(part) > 0 {
+		out = append(out, part)
+	}
+	return out
+}
