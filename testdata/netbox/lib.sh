@@ -42,12 +42,21 @@ as_pg() {
 }
 
 # One up.sh or down.sh at a time. What they leave running must not inherit the lock (9>&-);
-# what they wait for does, so that a build whose up.sh was killed still keeps others out.
+# what they wait for does, so that a build whose up.sh was killed does not meddle with the
+# next one: that one ends it first.
 lock() {
   command -v flock >/dev/null 2>&1 || return 0
   exec 9>"$cache/lock"
   flock -n 9 && return 0
-  warn "waiting for another up.sh or down.sh (or what a killed one left building)"
+  local up='' build=''
+  if [ -r "$cache/building" ] && read -r up build <"$cache/building"; then
+    case $(cmdline "$up") in
+      *up.sh*) ;;
+      *) case $(cmdline "$build") in *"$cache/"*) kill "$build" 2>/dev/null || true ;; esac ;;
+    esac
+  fi
+  flock -w 5 9 && return 0
+  warn "waiting for another up.sh or down.sh"
   flock 9
 }
 

@@ -140,8 +140,10 @@ long() {
   shift
   "$@" >"$log" 2>&1 </dev/null &
   child=$!
+  printf '%s %s\n' "$$" "$child" >"$cache/building"
   wait "$child" || rc=$?
   child=
+  rm -f "$cache/building"
   if [ "$rc" -ne 0 ]; then
     tail -n 20 "$log" >&2
     warn "failed: $1 … (whole log: $log)"
