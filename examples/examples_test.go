@@ -1,0 +1,281 @@
+package examples_test
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
+
+	"proxbox-sync/examples"
+	"proxbox-sync/reconcile"
+	"proxbox-sync/reconcile/manifest"
+	"proxbox-sync/schema"
+)
+
+// repositories lists the examples that are manifests with a project file.
+func repositories(t *testing.T) []string {
+	t.Helper()
+	files, err := fs.Glob(examples.Files, "*/proxbox-sync.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	names := make([]string, len(files))
+	for i, file := range files {
+		names[i] = path.Dir(file)
+	}
+	return names
+}
+
+// requireClean fails with all diagnostics when there is one that matters.
+func requireClean(t *testing.T, list reconcile.Diagnostics) {
+	t.Helper()
+	for _, d := range list {
+		t.Errorf("%s:%d:%d: %s: %s (%s)", d.Pos.File, d.Pos.Line, d.Pos.Column, d.Severity, d.Summary, d.Detail)
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+}
+
+func TestExamplesStandOnTheirOwnOnAnEmptyServer(t *testing.T) {
+	set := schema.Embedded()
+	for _, name := range repositories(t) {
+		t.Run(name, func(t *testing.T) {
+			docs, diags := manifest.Load(t.Context(), []string{name}, manifest.Options{})
+			requireClean(t, diags)
+			desired, diags := reconcile.Desired(set, docs, reconcile.DesiredOptions{})
+			requireClean(t, diags)
+			requireClean(t, reconcile.Link(set, desired, &reconcile.State{}))
+		})
+	}
+}
+
+func TestExamplesTakeNoRiskThatNeedsExplaining(t *testing.T) {
+	set := schema.Embedded()
+	for _, name := range repositories(t) {
+		docs, _ := manifest.Load(t.Context(), []string{name}, manifest.Options{})
+		desired, _ := reconcile.Desired(set, docs, reconcile.DesiredOptions{})
+		for _, objects := range desired.Objects {
+			for _, o := range objects {
+				plain := map[string]any{}
+				for field, v := range o.Fields {
+					plain[field] = reconcile.Shown(v)
+				}
+				for _, l := range set.Lints(o.Kind, plain) {
+					if l.Severity == "warning" {
+						t.Errorf("%s: %s: %s", name, o, l.Message)
+					}
+				}
+			}
+		}
+	}
+}
+
+// The parts of the datacenter together use every managed kind, so that its
+// run in the tests is one over all of them.
+func TestTheDatacenterHasEveryManagedKind(t *testing.T) {
+	docs, diags := manifest.Load(t.Context(), []string{"datacenter"}, manifest.Options{})
+	requireClean(t, diags)
+	used := map[string]bool{}
+	for _, d := range docs {
+		used[d.Kind] = true
+	}
+	for _, k := range schema.Embedded().Kinds() {
+		if k.Resource.Mode != schema.Lookup && !used[k.Name] {
+			t.Errorf("no document of kind %s", k.Name)
+		}
+	}
+}
+
+func TestSecretsStandOnlyInEncryptedPatches(t *testing.T) {
+	set := schema.Embedded()
+	for _, name := range repositories(t) {
+		docs, diags := manifest.Load(t.Context(), []string{name}, manifest.Options{})
+		requireClean(t, diags)
+		sealed := 0
+		for _, d := range docs {
+			for _, m := range d.Spec.Members {
+				f := set.Kind(d.Kind).Field(m.Name)
+				if f == nil || !f.WriteOnly {
+					continue
+				}
+				_, isSecret := m.Value.Value.(reconcile.Secret)
+				require.True(t, isSecret, "%s: %s of a %s is not encrypted", m.Pos.File, m.Name, d.Kind)
+				require.True(t, d.Meta.Patch && strings.HasSuffix(m.Pos.File, ".secrets.yaml"),
+					"%s: %s of a %s stands outside a patch in a *.secrets.yaml file", m.Pos.File, m.Name, d.Kind)
+				sealed++
+			}
+		}
+		require.Positive(t, sealed, "%s has no secret to show", name)
+	}
+}
+
+func TestTheKeysSayThatTheyProtectNothing(t *testing.T) {
+	for _, name := range repositories(t) {
+		data, err := fs.ReadFile(examples.Files, path.Join(name, examples.ThrowAwayKey))
+		require.NoError(t, err)
+		require.True(t, bytes.HasPrefix(data, []byte("# THROW-AWAY KEY: PUBLISHED ON PURPOSE")))
+		sops, err := fs.ReadFile(examples.Files, path.Join(name, ".sops.yaml"))
+		require.NoError(t, err, "hidden files are embedded as well")
+		recipient := regexp.MustCompile(`age1[0-9a-z]+`).FindString(string(data))
+		require.NotEmpty(t, recipient)
+		require.Contains(t, string(sops), recipient)
+	}
+}
+
+var (
+	hostPattern = regexp.MustCompile(`\b[a-z0-9-]+(\.[a-z0-9-]+)*\.(com|org|net|io|de|example|test|local|lan|internal)\b`)
+	ipv4Pattern = regexp.MustCompile(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b`)
+	ipv6Pattern = regexp.MustCompile(`\b[0-9a-f]{1,4}(:[0-9a-f]{0,4}){2,}`)
+	documentary = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"),
+		netip.MustParsePrefix("2001:db8::/32")}
+	documentaryHosts = regexp.MustCompile(`(^|\.)(example\.(com|net|org)|example|test)$`)
+)
+
+// A copied example must not reach somebody's real host.
+func TestHostsAndAddressesAreReservedForDocumentation(t *testing.T) {
+	hosts, addresses := 0, 0
+	for _, name := range repositories(t) {
+		docs, diags := manifest.Load(t.Context(), []string{name}, manifest.Options{})
+		requireClean(t, diags)
+		eachText(docs, func(where, text string) {
+			for _, host := range hostPattern.FindAllString(text, -1) {
+				hosts++
+				require.Regexp(t, documentaryHosts, host, where)
+			}
+			for _, a := range slices.Concat(ipv4Pattern.FindAllString(text, -1), ipv6Pattern.FindAllString(text, -1)) {
+				address, err := netip.ParseAddr(a)
+				if err != nil {
+					continue // a time of day, a part of a UPID
+				}
+				addresses++
+				require.True(t, slices.ContainsFunc(documentary, func(p netip.Prefix) bool { return p.Contains(address) }),
+					"%s: %s", where, a)
+			}
+		})
+	}
+	require.Greater(t, hosts, 5)
+	require.Greater(t, addresses, 10)
+}
+
+func eachText(docs []reconcile.Document, visit func(where, text string)) {
+	var walk func(where string, n *reconcile.Node)
+	walk = func(where string, n *reconcile.Node) {
+		if text, ok := n.Value.(string); ok {
+			visit(where, text)
+		}
+		for _, m := range n.Members {
+			walk(m.Pos.File+" "+m.Name, m.Value)
+		}
+		for _, item := range n.Items {
+			walk(where, item)
+		}
+	}
+	for _, d := range docs {
+		walk(d.Pos.File, d.Spec)
+	}
+}
+
+// job is what the pipelines of both systems have in common.
+type job struct {
+	env   map[string]string
+	lines []string
+}
+
+// jobs reads the jobs that call proxbox-sync, with the variables they run under.
+func jobs(t *testing.T, file string) map[string]job {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var doc map[string]any
+	require.NoError(t, yaml.Unmarshal(data, &doc))
+	out := map[string]job{}
+	collect := func(name string, env map[string]string, scripts []string) {
+		j := job{env: env}
+		for _, script := range scripts {
+			for line := range strings.Lines(script) {
+				if line = strings.TrimSpace(line); strings.HasPrefix(line, "proxbox-sync ") {
+					j.lines = append(j.lines, line)
+				}
+			}
+		}
+		out[name] = j
+	}
+	if github, ok := doc["jobs"].(map[string]any); ok {
+		for name, v := range github {
+			var scripts []string
+			for _, step := range v.(map[string]any)["steps"].([]any) {
+				if run, ok := step.(map[string]any)["run"].(string); ok {
+					scripts = append(scripts, run)
+				}
+			}
+			collect(name, texts(doc["env"]), scripts)
+		}
+		return out
+	}
+	for name, v := range doc {
+		if m, ok := v.(map[string]any); ok && m["rules"] != nil {
+			var scripts []string
+			for _, line := range m["script"].([]any) {
+				scripts = append(scripts, line.(string))
+			}
+			collect(name, texts(doc["variables"]), scripts)
+		}
+	}
+	return out
+}
+
+func texts(v any) map[string]string {
+	out := map[string]string{}
+	m, _ := v.(map[string]any)
+	for name, value := range m {
+		out[name] = fmt.Sprint(value)
+	}
+	return out
+}
+
+func TestPipelinesPlanWithoutAKeyAndApplyUnattended(t *testing.T) {
+	for _, file := range []string{"ci/github/.github/workflows/netbox.yaml", "ci/gitlab/.gitlab-ci.yml"} {
+		t.Run(file, func(t *testing.T) {
+			all := jobs(t, file)
+			require.Equal(t, []string{"proxbox-sync plan --no-decrypt"}, all["plan"].lines)
+			require.Equal(t, []string{
+				"proxbox-sync validate",
+				"proxbox-sync apply --auto-approve",
+				"proxbox-sync plan --detailed-exitcode",
+			}, all["apply"].lines)
+			for name, j := range all {
+				require.Regexp(t, `^https://`, j.env["PROXBOX_SYNC_ALLOWED_ORIGINS"], name)
+				require.Equal(t, j.env["PROXBOX_SYNC_ALLOWED_ORIGINS"], j.env["PROXBOX_SYNC_URL"], name)
+			}
+		})
+	}
+}
+
+func TestPullRequestsNeverSeeAKey(t *testing.T) {
+	data, err := os.ReadFile("ci/github/.github/workflows/netbox.yaml")
+	require.NoError(t, err)
+	var doc struct {
+		On   map[string]any
+		Jobs map[string]struct {
+			If          string
+			Environment string
+			Steps       []struct{ Env map[string]string }
+		}
+	}
+	require.NoError(t, yaml.Unmarshal(data, &doc))
+	require.NotContains(t, doc.On, "pull_request_target")
+	require.Equal(t, "netbox-plan", doc.Jobs["plan"].Environment)
+	require.Equal(t, "netbox-apply", doc.Jobs["apply"].Environment)
+	for _, step := range doc.Jobs["plan"].Steps {
+		require.NotContains(t, step.Env, "SOPS_AGE_KEY")
+	}
+}
