@@ -10,11 +10,20 @@ import (
 // example writes a small manifest of a kind: its key and required fields, and a
 // few that are used often.
 func (p *printer) example(set *schema.Set, kind *schema.Kind) {
+	members := exampleMembers(set, kind, telling)
+	if len(members) == 0 {
+		members = exampleMembers(set, kind, func(*schema.Field) bool { return true })
+	}
+	p.manifest(kind, members)
+}
+
+// exampleMembers takes the fields that are needed and three that are wanted.
+func exampleMembers(set *schema.Set, kind *schema.Kind, wanted func(*schema.Field) bool) []yamlMember {
 	var members []yamlMember
 	more := 3
 	for _, f := range kind.Fields {
 		needed := slices.Contains(kind.Required, f.Name) || slices.Contains(kind.Resource.Key, f.Name)
-		if f.ReadOnly || f.WriteOnly || !needed && (more == 0 || !telling(f)) {
+		if f.ReadOnly || f.WriteOnly || !needed && (more == 0 || !wanted(f)) {
 			continue
 		}
 		if !needed {
@@ -22,7 +31,7 @@ func (p *printer) example(set *schema.Set, kind *schema.Kind) {
 		}
 		members = append(members, yamlMember{f.Name, sample(set, kind, f)})
 	}
-	p.manifest(kind, members)
+	return members
 }
 
 // telling reports whether a field that nobody has to set is worth a line in an

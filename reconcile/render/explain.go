@@ -263,7 +263,7 @@ func (p *printer) fieldNotes(set *schema.Set, f *schema.Field, fact func(name, t
 		fact("Order", "means nothing: the list is compared as a set, as a whole.")
 	}
 	if f.Destination {
-		fact("Credentials", "the stored credentials of the object are sent where this field says.")
+		fact("Decides", "where the credentials that the server keeps for the object are sent.")
 	}
 	if f.Synced != nil {
 		text := "by the plugin's own synchronisation too"
@@ -303,10 +303,10 @@ func limits(f *schema.Field) string {
 	var parts []string
 	add := func(format string, v any) { parts = append(parts, fmt.Sprintf(format, v)) }
 	if f.MinLength != nil && *f.MinLength > 0 {
-		add("at least %d characters", *f.MinLength)
+		add("at least %s", count(*f.MinLength, "character"))
 	}
 	if f.MaxLength != nil {
-		add("at most %d characters", *f.MaxLength)
+		add("at most %s", count(*f.MaxLength, "character"))
 	}
 	if f.Minimum != nil {
 		add("at least %v", plainFloat(*f.Minimum))

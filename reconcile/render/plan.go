@@ -229,21 +229,18 @@ func (p *printer) inner(f reconcile.FieldChange, in reconcile.ValueChange) {
 }
 
 // block writes a value after lead where it fits, else on lines of its own that
-// begin with rest.
+// begin with rest; a lead that ends in a sign keeps the first of them.
 func (p *printer) block(lead, rest string, h hue, text string) {
-	room := p.style.width() - length(lead)
-	if length(text) <= room {
+	if length(lead)+length(text) <= p.style.width() {
 		p.line(lead, p.paint(h, text))
 		return
 	}
-	if room < 40 { // little room beside the name: begin below it
+	if length(lead) > length(rest) {
 		p.line(strings.TrimRight(lead, " "))
-		lead, room = rest, p.style.width()-length(rest)
+		lead = rest
 	}
-	for i, piece := range chop(text, min(room, p.style.width()-length(rest))) {
-		if i > 0 {
-			lead = rest
-		}
-		p.line(lead, p.paint(h, piece))
+	for _, piece := range chop(text, p.style.width()-length(rest)) {
+		p.line(lead, p.paint(h, strings.TrimRight(piece, " ")))
+		lead = rest
 	}
 }

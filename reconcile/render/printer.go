@@ -97,20 +97,25 @@ func wrap(text string, room int) []string {
 	return append(lines, cur)
 }
 
-// chop breaks a value into pieces of at most room columns, anywhere.
+// chop breaks a value into pieces of at most room columns, behind a blank where
+// there is one near the end.
 func chop(text string, room int) []string {
 	room = max(room, 20)
 	var out []string
-	for utf8.RuneCountInString(text) > room {
-		at := 0
-		for range room {
-			_, n := utf8.DecodeRuneInString(text[at:])
-			at += n
+	for r := []rune(text); ; {
+		if len(r) <= room {
+			return append(out, string(r))
 		}
-		out = append(out, text[:at])
-		text = text[at:]
+		at := room
+		for i := room; i > room-20; i-- {
+			if r[i-1] == ' ' {
+				at = i
+				break
+			}
+		}
+		out = append(out, string(r[:at]))
+		r = r[at:]
 	}
-	return append(out, text)
 }
 
 // length is how many columns a text takes; colour codes take none.

@@ -74,7 +74,7 @@ func (p *printer) fate(r *reconcile.Report, s *reconcile.StepReport, h hue) {
 	if c.Action == reconcile.Create {
 		sign = "+"
 	}
-	p.line(p.paint(h, pad(string(s.Result), 13)), sign, " ", Escape(title(c)))
+	p.line(p.paint(h, pad(string(s.Result), 14)), sign, " ", Escape(title(c)))
 	const lead = "    "
 	if s.Result == reconcile.Applied || s.Result == reconcile.AlreadyDone {
 		return

@@ -22,6 +22,9 @@ var barePattern = regexp.MustCompile(`^[\p{L}_/][\p{L}\p{N}_./@+-]*( [\p{L}\p{N}
 // and read as nothing else.
 var addressPattern = regexp.MustCompile(`^[0-9a-fA-F]+([.:][0-9a-fA-F]*){2,}(/[0-9]+)?$`)
 
+// timePattern matches times as the hub writes them.
+var timePattern = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z$`)
+
 // meansOther are words that YAML readers of one age or another take for
 // something else than text.
 var meansOther = map[string]bool{
@@ -38,7 +41,7 @@ func value(v any) string {
 	case bool:
 		return strconv.FormatBool(v)
 	case string:
-		if bare(v) || addressPattern.MatchString(v) {
+		if bare(v) || addressPattern.MatchString(v) || timePattern.MatchString(v) {
 			return v
 		}
 		return Quote(v)
