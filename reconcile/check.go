@@ -9,21 +9,13 @@ import (
 	"proxbox-sync/schema"
 )
 
-// checkMetadata reports metadata that contradicts itself or the kind.
+// checkMetadata reports metadata that contradicts the kind. What contradicts
+// itself is found where files are read.
 func (d *desiring) checkMetadata(o *Object) {
 	meta, kind := o.Doc.Meta, o.Kind
-	report := func(summary, detail string) {
-		d.add(Diagnostic{Code: "metadata", Pos: meta.Pos, Object: kind.Name, Summary: summary, Detail: detail})
-	}
-	if meta.Existing && meta.CreateOnly {
-		report("metadata.existing and metadata.createOnly exclude each other",
-			"existing: must be there, its declared fields are managed; createOnly: made when missing, then left alone")
-	}
-	if meta.Patch && (meta.Existing || meta.CreateOnly || meta.Protect) {
-		report("a patch document only patches", "put other metadata into the document that it patches")
-	}
 	if kind.Resource.Mode == schema.Singleton && meta.CreateOnly {
-		report(kind.Name+" can't be created", "there is always exactly one, made by the server: remove createOnly")
+		d.add(Diagnostic{Code: "metadata", Pos: meta.Pos, Object: kind.Name, Summary: kind.Name + " can't be created",
+			Detail: "there is always exactly one, made by the server: remove createOnly"})
 	}
 	for _, ignore := range meta.IgnoreChanges {
 		d.checkIgnore(kind, ignore.Path, ignore.Pos)

@@ -26,14 +26,14 @@ func kinds(t testing.TB) *schema.Set {
 			"required": %s, "properties": {%s}, "unevaluatedProperties": false %s}`, "p", key, unique, required, properties, more))}
 	}
 	const ref = `{"type": ["string", "integer", "object", "null"], "x-ref": {"kind": %q, "onDelete": "null"}}`
-	set, err := schema.Load(fstest.MapFS{
+	files := fstest.MapFS{
 		"Site.json": file(`["slug"]`, `[["slug"]]`, `["slug"]`, `"slug": {"type": "string"}, "name": {"type": "string"},
 			"raw": {}, "count": {"type": ["integer", "null"]}, "custom_fields": {"type": "object", "additionalProperties": true}`, ""),
 		"Cluster.json": file(`["name"]`, `[]`, `["name"]`, `"name": {"type": "string"}, "site": `+fmt.Sprintf(ref, "Site"), ""),
 		"Store.json": file(`["cluster", "name"]`, `[["cluster", "name"]]`, `["cluster", "name"]`,
 			`"cluster": `+strings.Replace(fmt.Sprintf(ref, "Cluster"), `, "null"]`, `]`, 1)+`, "name": {"type": "string"},
 			"size": {"type": ["integer", "null"]}, "when": {"type": ["string", "null"], "format": "date-time"},
-			"sites": {"type": "array", "uniqueItems": true, "items": {"type": ["string", "object"], "x-ref": {"kind": "Site", "onDelete": "null"}}}`, ""),
+			"sites": {"type": "array", "uniqueItems": true, "items": {"x-ref": {"kind": "Site", "onDelete": "null"}}}`, ""),
 		"Door.json": {Data: []byte(`{"$schema": "https://json-schema.org/draft/2020-12/schema",
 			"title": "t", "description": "d", "type": "object",
 			"x-resource": {"paths": ["x/doors"], "objectType": "x.door", "key": ["name"], "unique": [["name", "domain"]], "mode": "managed",
@@ -50,7 +50,14 @@ func kinds(t testing.TB) *schema.Set {
 		"Options.json": {Data: []byte(`{"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "t", "description": "d", "type": "object",
 			"x-resource": {"paths": ["x/options"], "objectType": "x.options", "key": [], "unique": [], "mode": "singleton", "materialize": "runtime"},
 			"properties": {"level": {"type": "integer"}, "owner": ` + fmt.Sprintf(ref, "User") + `}, "unevaluatedProperties": false}`)},
-	})
+	}
+	for name, file := range files {
+		text := strings.NewReplacer(`{"type": `, `{"title": "t", "description": "d", "type": `,
+			`"raw": {}`, `"raw": {"title": "t", "description": "d"}`).Replace(string(file.Data))
+		id := fmt.Sprintf(`"$id": "urn:proxbox-sync:v1:%s", "title"`, strings.TrimSuffix(name, ".json"))
+		file.Data = []byte(strings.Replace(text, `"title"`, id, 1))
+	}
+	set, err := schema.Load(files)
 	require.NoError(t, err)
 	return set
 }

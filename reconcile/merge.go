@@ -132,7 +132,6 @@ func (d *desiring) apply(base, patch *Object, by map[string]Position) {
 		base.Fields[m.Name] = value
 	}
 	merged.Spec = &spec
-	merged.Meta.IgnoreChanges = append(slices.Clone(merged.Meta.IgnoreChanges), patch.Doc.Meta.IgnoreChanges...)
 	base.Doc = &merged
 }
 

@@ -68,7 +68,7 @@ func (o *ordering) run() Diagnostics {
 			ready = append(ready, s)
 		}
 	}
-	for wave := 0; len(o.done) < len(o.steps); wave++ {
+	for wave := 0; len(o.done) < len(o.steps); {
 		now, later := o.split(ready)
 		if len(now) == 0 {
 			if o.loosen(later) {
@@ -90,6 +90,7 @@ func (o *ordering) run() Diagnostics {
 			o.done[s] = true
 			o.remaining[s.Change.Desired.Kind.Name]--
 		}
+		wave++
 		for _, s := range now {
 			for _, next := range o.neededBy[s] {
 				if o.open[next]--; o.open[next] == 0 {

@@ -253,7 +253,7 @@ func TestSelectNarrowsAndChecksWhatItNeeds(t *testing.T) {
 	o.Select = []reconcile.Selection{{Kind: "Cluster"}}
 	_, diags, err := reconcile.MakePlan(context.Background(), set, m, load(t, town), o)
 	require.NoError(t, err)
-	require.Empty(t, cmp.Diff([]string{"7:18 unselected-reference it needs Site a, which does not exist yet and is not selected"},
+	require.Empty(t, cmp.Diff([]string{"7:24 unselected-reference it needs Site a, which does not exist yet and is not selected"},
 		lines(diags.Errors())))
 
 	o.Select = append(o.Select, reconcile.Selection{Kind: "Site", Key: "a"})

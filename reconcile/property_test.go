@@ -36,8 +36,9 @@ func world(t *rapid.T) string {
 		add("kind: Cluster\nspec: {name: c%d, site: %s}", i, site)
 	}
 	for i := range rapid.IntRange(0, 5).Draw(t, "stores") {
-		add("kind: Store\nspec: {cluster: c%d, name: t%d, size: %d, sites: [s%d, s0]}", rapid.IntRange(0, clusters-1).Draw(t, "cluster"), i,
-			rapid.IntRange(0, 2).Draw(t, "size"), rapid.IntRange(0, sites-1).Draw(t, "of"))
+		of := rapid.SampledFrom([]string{"[]", "[s0]", fmt.Sprintf("[s%d]", sites-1)}).Draw(t, "of")
+		add("kind: Store\nspec: {cluster: c%d, name: t%d, size: %d, sites: %s}", rapid.IntRange(0, clusters-1).Draw(t, "cluster"), i,
+			rapid.IntRange(0, 2).Draw(t, "size"), of)
 	}
 	rings := rapid.IntRange(0, 5).Draw(t, "rings")
 	for i := range rings {

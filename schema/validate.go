@@ -37,7 +37,7 @@ func (s *Set) validate(k *Kind, value map[string]any, form Form) (problems []Pro
 			problems = []Problem{{Keyword: "schema", Message: "can't be checked: a value is of a form that the checks do not know"}}
 		}
 	}()
-	w := walker{kind: k, rules: rules, unbearable: map[string]bool{}}
+	w := walker{kind: k, rules: rules, rootRule: form == Create, unbearable: map[string]bool{}}
 	instance := w.bounded("", value)
 	if form == Whole {
 		w.missing(value)
@@ -54,6 +54,7 @@ func (s *Set) validate(k *Kind, value map[string]any, form Form) (problems []Pro
 
 // walker turns the validator's tree of errors into problems.
 type walker struct {
+	rootRule bool // the description of the root is a rule's
 	kind     *Kind
 	rules    *ruleset
 	problems []Problem
@@ -151,6 +152,10 @@ func (w *walker) ruleText(location string) (string, bool) {
 				return text, true
 			}
 		}
+	}
+	if root, _ := w.rules.doc.(map[string]any); w.rootRule && location != "" {
+		text, ok := root["description"].(string)
+		return text, ok
 	}
 	return "", false
 }
