@@ -88,7 +88,7 @@ func (s *Set) Lints(k *Kind, value map[string]any) []Lint { return s.lints(k, va
 // kind, dispatching on kind, for editors' YAML language servers. It relaxes the
 // kinds' schemas for items, defaults, patch, existing, the forms of references
 // and ENC[…] strings.
-func (s *Set) Bundle() ([]byte, error) { panic("skeleton") }
+func (s *Set) Bundle() ([]byte, error) { return s.bundle() }
 
 // Nearest returns the candidate that is most like name, or "" when none is
 // near enough to be a likely slip.

@@ -1,0 +1,164 @@
+package schema
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+)
+
+// A secret that loses its mark would be printed: this list is kept by hand.
+func TestTheSecretsAreExactlyThese(t *testing.T) {
+	var got []string
+	for _, k := range Embedded().Kinds() {
+		for _, f := range k.Fields {
+			if f.WriteOnly {
+				got = append(got, k.Name+"."+f.Name)
+			}
+		}
+	}
+	want := []string{
+		"FastAPIEndpoint.token",
+		"NetBoxEndpoint.token_secret",
+		"PluginSettings.encryption_key",
+		"ProxmoxEndpoint.password",
+		"ProxmoxEndpoint.token_value",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("write-only fields (-want +got):\n%s", diff)
+	}
+}
+
+func TestNoFieldThatSoundsSecretIsShown(t *testing.T) {
+	harmless := []string{
+		"NetBoxEndpoint.token", "NetBoxEndpoint.token_key", "NetBoxEndpoint.token_version",
+		"ProxmoxEndpoint.token_name", "ProxmoxEndpoint.has_ssh_password", "ProxmoxEndpoint.has_ssh_private_key",
+		"PluginSettings.intent_warn_plaintext_password", "PluginSettings.encryption_key_configured",
+	}
+	for _, k := range Embedded().Kinds() {
+		for _, f := range k.Fields {
+			for _, word := range []string{"password", "secret", "token", "private_key", "encryption_key"} {
+				if strings.Contains(f.Name, word) && !f.WriteOnly && !slices.Contains(harmless, k.Name+"."+f.Name) {
+					t.Errorf("%s.%s is not write-only", k.Name, f.Name)
+				}
+			}
+		}
+	}
+}
+
+func TestWhereCredentialsGoIsMarked(t *testing.T) {
+	for kind, fields := range map[string][]string{
+		"ProxmoxEndpoint": {"domain", "ip_address", "port", "verify_ssl", "username", "token_name", "ssh_username", "ssh_port", "ssh_known_host_fingerprint"},
+		"NetBoxEndpoint":  {"domain", "ip_address", "port", "verify_ssl"},
+		"FastAPIEndpoint": {"domain", "ip_address", "port", "use_https", "verify_ssl", "websocket_domain", "websocket_port"},
+	} {
+		var got []string
+		for _, f := range Embedded().Kind(kind).Fields {
+			if f.Destination {
+				got = append(got, f.Name)
+			}
+		}
+		slices.Sort(got)
+		slices.Sort(fields)
+		if diff := cmp.Diff(fields, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", kind, diff)
+		}
+	}
+}
+
+func TestKeysAreRequiredAndCanBeShown(t *testing.T) {
+	for _, k := range Embedded().Kinds() {
+		for _, name := range k.Resource.Key {
+			f := k.Field(name)
+			require.NotNil(t, f, "%s.%s", k.Name, name)
+			if f.WriteOnly || f.ReadOnly {
+				t.Errorf("%s.%s is a key and can't be read and written", k.Name, name)
+			}
+			if !f.Required && k.Resource.Mode == Managed {
+				t.Errorf("%s.%s is a key and not required", k.Name, name)
+			}
+		}
+	}
+}
+
+func TestKindsWithSecretsComeAfterTheSettings(t *testing.T) {
+	for _, k := range Embedded().Kinds() {
+		secret := slices.ContainsFunc(k.Fields, func(f *Field) bool { return f.WriteOnly })
+		if secret && k.Resource.Mode == Managed && !slices.Contains(k.Resource.After, "PluginSettings") {
+			t.Errorf("%s sends secrets before the settings say how they are stored", k.Name)
+		}
+	}
+}
+
+// Order between kinds that no single object needs must not go in circles.
+func TestAfterAndReferencesOfTheSettingsHaveNoCycle(t *testing.T) {
+	var visit func(name string, path []string)
+	visit = func(name string, path []string) {
+		if slices.Contains(path, name) {
+			t.Fatalf("cycle: %v", append(path, name))
+		}
+		path = append(slices.Clone(path), name)
+		k := Embedded().Kind(name)
+		next := slices.Clone(k.Resource.After)
+		for _, f := range k.Fields {
+			if f.Ref != nil && f.Ref.Kind != name && f.Ref.Kind != "IPAddress" {
+				next = append(next, f.Ref.Kind)
+			}
+		}
+		for _, n := range next {
+			visit(n, path)
+		}
+	}
+	visit("PluginSettings", nil)
+	visit("ProxmoxEndpoint", nil)
+}
+
+func TestTheFileOrderOfFieldsIsKept(t *testing.T) {
+	var got []string
+	for _, f := range Embedded().Kind("ProxmoxCluster").Fields {
+		got = append(got, f.Name)
+	}
+	want := []string{
+		"endpoint", "name", "netbox_cluster", "mode", "cluster_id", "nodes_count", "quorate", "version",
+		"tags", "custom_fields", "node_count",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestClassesFollowFromTheKeywords(t *testing.T) {
+	for name, want := range map[string]Class{
+		"ProxmoxEndpoint.name": Text, "ProxmoxEndpoint.mode": Choice, "ProxmoxEndpoint.port": Integer,
+		"ProxmoxEndpoint.verify_ssl": Boolean, "ProxmoxEndpoint.retry_backoff": Decimal,
+		"ProxmoxEndpoint.ip_address": Reference, "ProxmoxEndpoint.tags": ReferenceSet,
+		"ProxmoxEndpoint.allowed_tenants": ReferenceSet, "ProxmoxEndpoint.custom_fields": Map,
+		"ProxmoxEndpoint.service_monitoring_units": JSON, "ProxmoxNode.ip_address": Address,
+		"IPAddress.address": Address, "VMBackup.creation_time": Time, "VMBackup.storage": Text,
+		"VMBackup.proxmox_storage": Reference, "VMSnapshot.node": Text, "Tag.object_types": List,
+		"PluginSettings.cloud_customer_prefix_id": Reference, "PluginSettings.default_role_qemu": Reference,
+		"VirtualMachine.local_context_data": JSON,
+	} {
+		kind, field, _ := strings.Cut(name, ".")
+		if got := Embedded().Kind(kind).Field(field).Class; got != want {
+			t.Errorf("%s: want %s, got %s", name, want, got)
+		}
+	}
+}
+
+func TestEveryWritableFieldSaysWhatItIs(t *testing.T) {
+	for _, k := range Embedded().Kinds() {
+		for _, f := range k.Fields {
+			if f.Title == "" || !strings.HasSuffix(strings.TrimSpace(f.Description), ".") || len(f.Description) < 5 {
+				t.Errorf("%s.%s: title %q, description %q", k.Name, f.Name, f.Title, f.Description)
+			}
+		}
+	}
+}
+
+func TestABackendCallingKindIsWrittenOneByOne(t *testing.T) {
+	require.False(t, Embedded().Kind("FastAPIEndpoint").Resource.BulkAllowed())
+	require.True(t, Embedded().Kind("ProxmoxStorage").Resource.BulkAllowed())
+}
