@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -289,4 +290,14 @@ func (b *countingBody) Close() error {
 	b.done(b.n)
 	b.done = nil
 	return err
+}
+
+// Format prints where the client leads and nothing else.
+func (c *Client) Format(f fmt.State, _ rune) {
+	_, _ = f.Write([]byte("netbox.Client(" + c.base.String() + ")"))
+}
+
+// LogValue logs where the client leads and nothing else.
+func (c *Client) LogValue() slog.Value {
+	return slog.StringValue("netbox.Client(" + c.base.String() + ")")
 }
