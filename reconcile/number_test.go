@@ -71,7 +71,7 @@ func FuzzParseNumber(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, n, again, "canonical text must be stable")
 		require.True(t, json.Valid([]byte(n)), "%q is no JSON", n)
-		if len(n) < 40 && !strings.ContainsAny(string(n), ".e") {
+		if len(n) < 40 && !strings.ContainsAny(string(n), ".e") && !strings.ContainsAny(s, "eE") {
 			want, ok := new(big.Rat).SetString(s)
 			got, _ := new(big.Rat).SetString(string(n))
 			if ok && want.IsInt() {
