@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"proxbox-sync/reconcile"
+	"proxbox-sync/reconcile/render"
+)
+
+type applyCommand struct {
+	manifestFlags
+	selectFlags
+	serverFlags
+	Format      string `help:"Form of the result: ${enum}." enum:"text,json" default:"text" group:"Output"`
+	AutoApprove bool   `help:"Don't ask." group:"Plan"`
+}
+
+// Help is shown by apply --help.
+func (*applyCommand) Help() string {
+	return `Shows the plan, asks, and carries it out in the order that references need. An
+object that the server refuses blocks what depends on it and nothing else; running
+apply again carries on. Ctrl-C finishes what is under way and reports.
+
+Secrets are sent when an object is created, and to existing ones with
+--send-secrets.`
+}
+
+func (c *applyCommand) result() (string, bool) { return render.ReportFormat, c.Format == "json" }
+
+func (c *applyCommand) Run(a *app) error {
+	if err := c.canAsk(a); err != nil {
+		return err
+	}
+	client, plan, err := a.plan(c.manifestFlags, c.selectFlags, c.serverFlags)
+	if err != nil {
+		return err
+	}
+	out, style := a.stdout, a.style()
+	if c.Format == "json" {
+		out, style = a.stderr, a.errStyle()
+	}
+	if err := render.Plan(out, plan, style); err != nil {
+		return err
+	}
+	if err := sealed(plan); err != nil {
+		return err
+	}
+	if len(plan.Steps) > 0 {
+		if err := c.confirm(a); err != nil {
+			return err
+		}
+	}
+	report := a.carryOut(client, plan)
+	return c.report(a, report)
+}
+
+// carryOut applies a plan and shows how far it is.
+func (a *app) carryOut(server reconcile.Server, plan *reconcile.Plan) *reconcile.Report {
+	_, isTerminal := terminal(a.stderr)
+	progress := render.NewProgress(a.stderr, a.errStyle(), isTerminal, time.Now)
+	defer progress.End()
+	return reconcile.Apply(a.ctx, plan, server, reconcile.ApplyOptions{
+		Message: changelogMessage(a.env, a.dir), Progress: progress.Step,
+	})
+}
+
+func (c *applyCommand) report(a *app, report *reconcile.Report) error {
+	code := codeOfReport(report)
+	if c.Format == "json" {
+		if err := render.ReportJSON(a.stdout, report, int(code)); err != nil {
+			return err
+		}
+		return said(code)
+	}
+	if len(report.Steps) == 0 {
+		return said(code)
+	}
+	_, _ = fmt.Fprintln(a.stdout)
+	if err := render.Report(a.stdout, report, a.style()); err != nil {
+		return err
+	}
+	return said(code)
+}
+
+// sealed refuses a plan with steps that must send a secret nobody decrypted.
+func sealed(plan *reconcile.Plan) error {
+	names := plan.Sealed()
+	if len(names) == 0 {
+		return nil
+	}
+	text := "the plan sends secrets that were not decrypted: " + strings.Join(names, ", ")
+	if len(names) > 5 {
+		text = fmt.Sprintf("the plan sends %d secrets that were not decrypted, among them %s", len(names), strings.Join(names[:5], ", "))
+	}
+	return &statusError{code: exitSecrets, err: errors.New(text + "; run apply where the key is, and without --no-decrypt")}
+}
+
+// canAsk refuses to begin where nobody could be asked at the end.
+func (c *applyCommand) canAsk(a *app) error {
+	if c.AutoApprove {
+		return nil
+	}
+	for _, path := range c.Paths {
+		if path == "-" {
+			return usagef("manifests from standard input leave nobody to ask: add --auto-approve")
+		}
+	}
+	if _, ok := terminal(a.stdin); !ok {
+		return usagef("there is no terminal to ask on: look at the plan first, then add --auto-approve")
+	}
+	return nil
+}
+
+// confirm asks before the first write.
+func (c *applyCommand) confirm(a *app) error {
+	if c.AutoApprove {
+		return nil
+	}
+	_, _ = fmt.Fprint(a.stderr, "\nApply these changes? (yes/no) ")
+	answers := make(chan string, 1)
+	go func() {
+		line, err := bufio.NewReader(io.LimitReader(a.stdin, 1000)).ReadString('\n')
+		if err != nil && line == "" {
+			_, _ = fmt.Fprintln(a.stderr)
+		}
+		answers <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case answer := <-answers:
+		if answer == "yes" {
+			return nil
+		}
+		return errors.New("nothing was applied: the answer was not yes")
+	case <-a.ctx.Done():
+		_, _ = fmt.Fprintln(a.stderr)
+		return fmt.Errorf("nothing was applied: %w", a.ctx.Err())
+	}
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"time"
+)
+
+// cli is the whole command line.
+type cli struct {
+	LogLevel  string `help:"Log at this level and above: ${enum}." enum:"debug,info,warn,error" default:"warn" group:"Logging"`
+	LogFormat string `help:"Form of log records: ${enum}." enum:"text,json" default:"text" group:"Logging"`
+	NoColor   bool   `help:"No colour, also on a terminal (NO_COLOR does the same)." group:"Logging"`
+
+	Validate   validateCommand   `cmd:"" help:"Check manifests, without a server."`
+	Plan       planCommand       `cmd:"" help:"Show what apply would do."`
+	Apply      applyCommand      `cmd:"" help:"Make the server as the manifests say."`
+	Get        getCommand        `cmd:"" help:"Show live objects."`
+	Doctor     doctorCommand     `cmd:"" help:"Check URL, TLS, token and permissions."`
+	Schema     schemaCommand     `cmd:"" help:"Print JSON Schemas, for editors and tools."`
+	Explain    explainCommand    `cmd:"" help:"Explain a kind or one of its fields."`
+	Sandbox    sandboxCommand    `cmd:"" help:"Serve an in-memory NetBox to try things on."`
+	Demo       demoCommand       `cmd:"" help:"Show plan, apply and drift, on a sandbox of its own."`
+	Version    versionCommand    `cmd:"" help:"Say which version this is."`
+	Completion completionCommand `cmd:"" help:"Print a completion script for a shell."`
+}
+
+// serverFlags say which server to talk to and how.
+type serverFlags struct {
+	URL            string        `help:"NetBox, for example https://netbox.example.net." placeholder:"URL" group:"Server"`
+	TokenFile      string        `help:"File that holds the API token. The token itself comes from PROXBOX_SYNC_TOKEN or NETBOX_TOKEN, never from a flag." placeholder:"FILE" group:"Server"`
+	CAFile         string        `name:"ca-file" help:"PEM file with the certificates to trust." placeholder:"FILE" group:"Server"`
+	ClientCert     string        `help:"PEM file with a client certificate, for a proxy in front." placeholder:"FILE" group:"Server"`
+	ClientKey      string        `help:"PEM file with its key, where it isn't in the same file." placeholder:"FILE" group:"Server"`
+	Header         []string      `help:"Header for a proxy in front, as 'Name: value'; may be repeated." placeholder:"HEADER" sep:"none" group:"Server"`
+	AllowHTTP      bool          `name:"allow-http" help:"Allow plain http to other hosts than this one." group:"Server"`
+	AllowedOrigins []string      `help:"Servers that may be talked to (scheme://host[:port],…); any other one is refused." placeholder:"ORIGIN" group:"Server"`
+	Parallelism    int           `help:"Writes under way at the same time." default:"4" group:"Server"`
+	Timeout        time.Duration `help:"Time for one request with its retries." default:"60s" group:"Server"`
+}
+
+// manifestFlags say which manifests to read and how.
+type manifestFlags struct {
+	Paths                 []string `arg:"" optional:"" name:"path" help:"Files and folders of manifests, - for standard input. Default: those of the project file."`
+	NoDecrypt             bool     `help:"Don't decrypt: secrets stay sealed, which is enough to validate and plan." group:"Manifests"`
+	AllowKey              []string `help:"Key service beside age and PGP that a sops file may use, by its exact address; may be repeated." placeholder:"TYPE=ADDRESS" sep:"none" group:"Manifests"`
+	AllowPlaintextSecrets bool     `help:"Accept secrets in plain text." group:"Manifests"`
+}
+
+// selectFlags narrow a plan.
+type selectFlags struct {
+	Select      []string    `help:"Only this kind, or this object; may be repeated." placeholder:"KIND[/KEY]" sep:"none" group:"Plan"`
+	SendSecrets secretsFlag `help:"Send secrets to objects that exist already: all, or those named." placeholder:"KIND[/KEY][.FIELD]" group:"Plan"`
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"proxbox-sync/schema"
+)
+
+// envPrefix begins the name of every variable that stands for a flag:
+// --token-file is PROXBOX_SYNC_TOKEN_FILE.
+const envPrefix = "PROXBOX_SYNC_"
+
+// otherNames are variables of NetBox's own tools that are understood as well,
+// by flag.
+var otherNames = map[string][]string{"url": {"NETBOX_URL"}}
+
+// environment is the process environment. A variable that is set to the empty
+// string counts as not set.
+type environment map[string]string
+
+func newEnvironment(list []string) environment {
+	env := environment{}
+	for _, entry := range list {
+		if name, value, ok := strings.Cut(entry, "="); ok && value != "" {
+			env[name] = value
+		}
+	}
+	return env
+}
+
+// Get returns a variable, "" when it isn't set.
+func (e environment) Get(name string) string { return e[name] }
+
+// variable is the name of the variable that stands for a flag.
+func variable(flag string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// envResolver gives flags that the command line doesn't have their value from
+// the environment, and remembers which.
+type envResolver struct {
+	env  environment
+	from map[string]string // flag name -> variable
+}
+
+func (r *envResolver) Validate(*kong.Application) error { return nil }
+
+// Resolve implements kong.Resolver.
+func (r *envResolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if flag.Name == "help" {
+		return nil, nil
+	}
+	for _, name := range append([]string{variable(flag.Name)}, otherNames[flag.Name]...) {
+		text, ok := r.env[name]
+		if !ok {
+			continue
+		}
+		r.from[flag.Name] = name
+		if !flag.IsSlice() {
+			return text, nil
+		}
+		return splitList(text), nil
+	}
+	return nil, nil
+}
+
+// splitList splits the value of a variable that stands for a repeated flag: at
+// line ends, or at commas where it has a single line.
+func splitList(text string) []any {
+	sep := ","
+	if strings.Contains(text, "\n") || strings.Contains(text, ": ") {
+		sep = "\n" // headers hold commas
+	}
+	var out []any
+	for part := range strings.SplitSeq(text, sep) {
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+// unknownVariables returns a warning for each variable with our prefix that
+// means nothing: a slip there (ALLOWED_ORIGIN) must not go unnoticed.
+func unknownVariables(env environment, app *kong.Application) []string {
+	known := map[string]bool{tokenVariable: true}
+	_ = kong.Visit(app, func(node kong.Visitable, next kong.Next) error {
+		if flag, ok := node.(*kong.Flag); ok && flag.Name != "help" {
+			known[variable(flag.Name)] = true
+		}
+		return next(nil)
+	})
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if !strings.HasPrefix(name, envPrefix) || known[name] || tokenEnvPattern.MatchString(name) {
+			continue
+		}
+		text := fmt.Sprintf("the environment variable %s means nothing to this program", name)
+		if near := schema.Nearest(name, slices.Sorted(maps.Keys(known))); near != "" {
+			text += fmt.Sprintf("; did you mean %s?", near)
+		}
+		out = append(out, text)
+	}
+	return out
+}

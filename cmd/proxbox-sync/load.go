@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+
+	"proxbox-sync/reconcile"
+	"proxbox-sync/reconcile/manifest"
+	"proxbox-sync/reconcile/secrets"
+)
+
+// needKey says what becomes of a sops file that no key is at hand for.
+type needKey bool
+
+const (
+	keyOptional needKey = false // its secrets stay sealed
+	keyRequired needKey = true  // it is an error
+)
+
+// documents reads the manifests that the arguments or the project file name.
+func (a *app) documents(f manifestFlags, p *project, key needKey) ([]reconcile.Document, reconcile.Diagnostics, error) {
+	options := manifest.Options{Stdin: a.stdin}
+	paths := f.Paths
+	if len(paths) == 0 {
+		if p == nil || len(p.Manifests) == 0 {
+			return nil, nil, usagef("no manifests: name files or folders, or list them under manifests in %s", projectName)
+		}
+		for _, abs := range p.Manifests {
+			paths = append(paths, relative(a.dir, abs))
+		}
+		options.Within = p.root
+	}
+	var err error
+	options.Decrypt, err = a.opener(secrets.Options{
+		Env: a.env.Get, NoDecrypt: f.NoDecrypt, SealWithoutKey: key == keyOptional, AllowedKeys: f.AllowKey,
+	})
+	if err != nil {
+		return nil, nil, usagef("--allow-key: %w", err)
+	}
+	docs, list := manifest.Load(a.ctx, paths, options)
+	if err := a.ctx.Err(); err != nil {
+		return nil, nil, fmt.Errorf("reading the manifests: %w", err)
+	}
+	return docs, list, nil
+}
+
+// opener returns the function by which manifests get their secrets opened.
+func (a *app) opener(o secrets.Options) (func(string, []byte) (map[string]reconcile.Secret, error), error) {
+	opener, err := secrets.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return func(file string, data []byte) (map[string]reconcile.Secret, error) {
+		values, _, err := opener.Open(a.ctx, file, data)
+		if err == nil {
+			a.log.Debug("read a sops file", "file", file, "secrets", len(values))
+		}
+		return values, err
+	}, nil
+}
+
+// desiredOptions are what flags and project file say about manifests.
+func desiredOptions(f manifestFlags, p *project) reconcile.DesiredOptions {
+	o := reconcile.DesiredOptions{AllowPlaintextSecrets: f.AllowPlaintextSecrets}
+	if p != nil {
+		o.IgnoreChanges = p.IgnoreChanges
+	}
+	return o
+}
