@@ -62,9 +62,12 @@ type walker struct {
 	unbearable map[string]bool
 }
 
-// bounded returns a copy of the value whose numbers the validator can bear,
-// and notes those that it can't.
+// bounded returns the value, or a copy of it in which the numbers that the
+// validator can't bear are noted and replaced.
 func (w *walker) bounded(pointer string, v any) any {
+	if bearable(v) {
+		return v
+	}
 	switch v := v.(type) {
 	case map[string]any:
 		out := make(map[string]any, len(v))
@@ -79,13 +82,32 @@ func (w *walker) bounded(pointer string, v any) any {
 		}
 		return out
 	case json.Number:
-		if !reasonable(string(v)) {
-			w.add(Problem{Pointer: pointer, Keyword: "type", Message: "is a number out of all bounds"})
-			w.unbearable[pointer] = true
-			return json.Number("0")
-		}
+		w.add(Problem{Pointer: pointer, Keyword: "type", Message: "is a number out of all bounds"})
+		w.unbearable[pointer] = true
+		return json.Number("0")
 	}
 	return v
+}
+
+// bearable reports whether all numbers in a value are of reasonable size.
+func bearable(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, x := range v {
+			if !bearable(x) {
+				return false
+			}
+		}
+	case []any:
+		for _, x := range v {
+			if !bearable(x) {
+				return false
+			}
+		}
+	case json.Number:
+		return reasonable(string(v))
+	}
+	return true
 }
 
 // reasonable reports whether the text is a JSON number of bearable size.
