@@ -49,7 +49,7 @@ func collect(out *[]reconcile.FieldMessage, field string, v any, depth int) {
 	case []any:
 		for i, item := range v {
 			name := field
-			if _, text := item.(string); !text && len(v) > 1 && field != "" {
+			if _, object := item.(map[string]any); object && len(v) > 1 && field != "" {
 				name = join(field, strconv.Itoa(i))
 			}
 			collect(out, name, item, depth+1)
