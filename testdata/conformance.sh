@@ -5,7 +5,9 @@
 #   PROXBOX_SYNC_TEST_NETBOX_URL        its URL; everything that the tests make there, they delete
 #   PROXBOX_SYNC_TEST_NETBOX_TOKEN      a v2 token of a superuser
 #   PROXBOX_SYNC_TEST_NETBOX_TOKEN_V1   a v1 token of one
+#   PROXBOX_SYNC_TEST_NETBOX_EMPTY=1    nothing is on it: the examples may be applied to it as well
 #
+# The sandbox, which the same tests run against in make test, is left out.
 # TESTFLAGS are further flags for go test.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -27,6 +29,7 @@ if [ -z "${PROXBOX_SYNC_TEST_NETBOX_URL-}" ]; then
   export PROXBOX_SYNC_TEST_NETBOX_TOKEN=$NETBOX_TOKEN
   export PROXBOX_SYNC_TEST_NETBOX_TOKEN_V1=$NETBOX_TOKEN_V1
 fi
+export PROXBOX_SYNC_TEST_NETBOX_ONLY=1
 # The tests choose server and token themselves.
 unset NETBOX_URL NETBOX_TOKEN NETBOX_TOKEN_V1
 for name in TOKEN TOKEN_V1; do
