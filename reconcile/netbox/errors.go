@@ -122,7 +122,6 @@ func (c *Client) networkError(ctx context.Context, err error) error {
 		hostname  x509.HostnameError
 		invalid   x509.CertificateInvalidError
 		record    tls.RecordHeaderError
-		alert     tls.AlertError
 		dns       *net.DNSError
 		op        *net.OpError
 		timeout   net.Error
@@ -139,15 +138,20 @@ func (c *Client) networkError(ctx context.Context, err error) error {
 		return permanent("the server's certificate is not valid: " + c.own.clean(err.Error(), "it could not be verified"))
 	case errors.As(err, &record):
 		return permanent("the server does not speak TLS at this address: http where https is expected?")
-	case errors.As(err, &alert):
-		return permanent("TLS with the server failed (" + alert.Error() + "): a client certificate may be needed, or the TLS version is older than 1.2")
+	case errors.As(err, &op) && op.Op == "remote error":
+		return permanent("TLS with the server failed (" + op.Err.Error() + "): it may need a client certificate, or know no TLS but older than 1.2")
+	case strings.HasPrefix(err.Error(), "tls: "):
+		return permanent("TLS with the server failed (" + err.Error() + "): it may know no TLS but older than 1.2")
 	case errors.As(err, &dns):
 		if dns.IsNotFound {
 			return permanent("the host " + c.base.Hostname() + " has no address")
 		}
 		return temporary("the address of " + c.base.Hostname() + " could not be looked up")
-	case errors.As(err, &op):
+	case errors.As(err, &op) && op.Op == "dial", c.base.Scheme == "http" && errors.As(err, &op):
 		return temporary("the connection to " + c.base.Host + " failed: " + op.Err.Error())
+	case errors.As(err, &op):
+		// A server that misses a client certificate may close before it says so.
+		return temporary("the connection to " + c.base.Host + " broke: " + op.Err.Error() + "; does a proxy in front ask for a client certificate?")
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return temporary("the server did not answer in time")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
