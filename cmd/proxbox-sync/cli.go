@@ -48,5 +48,5 @@ type manifestFlags struct {
 // selectFlags narrow a plan.
 type selectFlags struct {
 	Select      []string    `help:"Only this kind, or this object; may be repeated." placeholder:"KIND[/KEY]" sep:"none" group:"Plan"`
-	SendSecrets secretsFlag `help:"Send secrets to objects that exist already: all, or those named." placeholder:"KIND[/KEY][.FIELD]" group:"Plan"`
+	SendSecrets secretsFlag `help:"Send secrets also to objects that exist already: all of them, or with =KIND[/KEY][.FIELD] those named; may be repeated." group:"Plan"`
 }

@@ -64,20 +64,20 @@ func (r *envResolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (a
 		if !flag.IsSlice() {
 			return text, nil
 		}
-		return splitList(text), nil
+		return splitList(text, flag.Tag.Sep), nil
 	}
 	return nil, nil
 }
 
 // splitList splits the value of a variable that stands for a repeated flag: at
-// line ends, or at commas where it has a single line.
-func splitList(text string) []any {
-	sep := ","
-	if strings.Contains(text, "\n") || strings.Contains(text, ": ") {
-		sep = "\n" // headers hold commas
+// the flag's own separator, or at line ends where it has none, since its values
+// may hold commas.
+func splitList(text string, sep rune) []any {
+	if sep == -1 {
+		sep = '\n'
 	}
 	var out []any
-	for part := range strings.SplitSeq(text, sep) {
+	for part := range strings.SplitSeq(text, string(sep)) {
 		if part = strings.TrimSpace(part); part != "" {
 			out = append(out, part)
 		}

@@ -81,7 +81,7 @@ func (d *projectDecoder) unknown(m reconcile.Member) {
 // didYouMean suggests the candidate that name was probably meant to be.
 func didYouMean(name string, candidates []string) string {
 	if near := schema.Nearest(name, candidates); near != "" {
-		return fmt.Sprintf("Did you mean %q? ", near)
+		return fmt.Sprintf("did you mean %q? ", near)
 	}
 	return ""
 }

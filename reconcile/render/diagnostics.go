@@ -34,7 +34,7 @@ func (p *printer) diagnostics(list reconcile.Diagnostics) {
 		} else {
 			head = append(head, p.paint(yellow, Escape(string(d.Severity))))
 		}
-		if d.Object != "" {
+		if d.Object != "" && !strings.HasPrefix(d.Summary, d.Object+" ") {
 			head = append(head, Escape(d.Object))
 		}
 		p.line(strings.Join(append(head, Escape(d.Summary)), ": "))

@@ -12,10 +12,10 @@ type Status string
 
 // The statuses, from good to bad.
 const (
-	Fine    Status = "ok"
-	Unknown Status = "unknown" // the server does not say, or nothing was asked since something before it failed
-	Warned  Status = "warning"
-	Broken  Status = "error"
+	Fine   Status = "ok"
+	Noted  Status = "note" // worth knowing, nothing to do
+	Warned Status = "warning"
+	Broken Status = "error"
 )
 
 // Finding is one line of a check-up.
@@ -73,7 +73,7 @@ func Doctor(w io.Writer, c Checkup, s Style) error {
 }
 
 func statusColor(s Status) hue {
-	return map[Status]hue{Fine: green, Unknown: dim, Warned: yellow, Broken: red}[s]
+	return map[Status]hue{Fine: green, Noted: cyan, Warned: yellow, Broken: red}[s]
 }
 
 func (p *printer) access(kinds []KindAccess) {

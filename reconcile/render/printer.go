@@ -147,3 +147,19 @@ func count(n int, noun string) string {
 	}
 	return thousands(n) + " " + noun + "s"
 }
+
+// Heading writes a line that begins a part of a longer text.
+func Heading(w io.Writer, text string, s Style) error {
+	p := newPrinter(w, s)
+	text = Escape(text)
+	p.line(p.paint(bold, text))
+	p.line(p.paint(bold, strings.Repeat("-", length(text))))
+	return p.done()
+}
+
+// Paragraph writes text wrapped at the width.
+func Paragraph(w io.Writer, text string, s Style) error {
+	p := newPrinter(w, s)
+	p.paragraph("", text)
+	return p.done()
+}

@@ -234,7 +234,7 @@ func TestDoctorText(t *testing.T) {
 			{Status: render.Fine, Topic: "TLS", Summary: "TLS 1.3, the certificate holds until 2027-01-01"},
 			{Status: render.Warned, Topic: "secrets", Summary: "this server shows tokens in plain text to who may read them", Detail: "Older plugins do. Limit who may view the endpoints."},
 			{Status: render.Broken, Topic: "token", Summary: "refused\x1b"},
-			{Status: render.Unknown, Topic: "plugin", Summary: "not asked"},
+			{Status: render.Noted, Topic: "plugin", Summary: "connections need approval"},
 		},
 		Kinds:     []render.KindAccess{{Kind: "Shop", Path: "map/shops", View: &yes, Add: &no}, {Kind: "Law"}},
 		PlanNeeds: []string{"map.view_shop"}, ApplyNeeds: []string{"map.add_shop", "map.change_shop"},

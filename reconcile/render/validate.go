@@ -2,9 +2,6 @@ package render
 
 import (
 	"io"
-	"maps"
-	"slices"
-	"strings"
 
 	"proxbox-sync/reconcile"
 )
@@ -17,11 +14,7 @@ func Validated(w io.Writer, state *reconcile.State, s Style) error {
 		p.line("OK: no objects.")
 		return p.done()
 	}
-	var parts []string
-	for _, kind := range slices.Sorted(maps.Keys(counts)) {
-		parts = append(parts, thousands(counts[kind])+" "+kind)
-	}
-	p.paragraph(p.paint(green, "OK")+": ", count(total, "object")+" ("+strings.Join(parts, ", ")+").")
+	p.line(p.paint(green, "OK"), ": ", count(total, "object"), " of ", count(len(counts), "kind"), ".")
 	return p.done()
 }
 
