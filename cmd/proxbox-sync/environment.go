@@ -15,6 +15,9 @@ import (
 // --token-file is PROXBOX_SYNC_TOKEN_FILE.
 const envPrefix = "PROXBOX_SYNC_"
 
+// testPrefix begins the names that the project's own tests use.
+const testPrefix = envPrefix + "TEST_"
+
 // otherNames are variables of NetBox's own tools that are understood as well,
 // by flag.
 var otherNames = map[string][]string{"url": {"NETBOX_URL"}}
@@ -97,7 +100,7 @@ func unknownVariables(env environment, app *kong.Application) []string {
 	})
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		if !strings.HasPrefix(name, envPrefix) || known[name] || tokenEnvPattern.MatchString(name) {
+		if !strings.HasPrefix(name, envPrefix) || strings.HasPrefix(name, testPrefix) || known[name] || tokenEnvPattern.MatchString(name) {
 			continue
 		}
 		text := fmt.Sprintf("the environment variable %s means nothing to this program", name)

@@ -22,6 +22,10 @@ var barePattern = regexp.MustCompile(`^[\p{L}_/][\p{L}\p{N}_./@+-]*( [\p{L}\p{N}
 // and read as nothing else.
 var addressPattern = regexp.MustCompile(`^[0-9a-fA-F]+([.:][0-9a-fA-F]*){2,}(/[0-9]+)?$`)
 
+// codePattern matches colours, ids and the like, which begin with a digit and
+// hold a letter that no number has.
+var codePattern = regexp.MustCompile(`^[0-9][0-9A-Za-z_.-]*[A-DF-Za-df-wyz_][0-9A-Za-z_.-]*$`)
+
 // timePattern matches times as the hub writes them.
 var timePattern = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z$`)
 
@@ -41,7 +45,7 @@ func value(v any) string {
 	case bool:
 		return strconv.FormatBool(v)
 	case string:
-		if bare(v) || addressPattern.MatchString(v) || timePattern.MatchString(v) {
+		if bare(v) || readsAsItself(v) {
 			return v
 		}
 		return Quote(v)
@@ -62,6 +66,12 @@ func value(v any) string {
 		return "{" + strings.Join(parts, ", ") + "}"
 	}
 	return Escape(fmt.Sprint(v))
+}
+
+// readsAsItself reports whether people take a text without quotes for what it
+// is, though a YAML reader may not.
+func readsAsItself(s string) bool {
+	return addressPattern.MatchString(s) || codePattern.MatchString(s) || timePattern.MatchString(s)
 }
 
 func bare(s string) bool {
