@@ -18,6 +18,7 @@ import (
 	"proxbox-sync/examples"
 	"proxbox-sync/reconcile"
 	"proxbox-sync/reconcile/manifest"
+	"proxbox-sync/reconcile/secrets"
 	"proxbox-sync/schema"
 )
 
@@ -128,6 +129,41 @@ func TestTheKeysSayThatTheyProtectNothing(t *testing.T) {
 		recipient := regexp.MustCompile(`age1[0-9a-z]+`).FindString(string(data))
 		require.NotEmpty(t, recipient)
 		require.Contains(t, string(sops), recipient)
+	}
+}
+
+// Each file opens with the key beside it, and nothing that is shown of it is
+// what was encrypted: every made-up secret begins alike.
+func TestTheThrowAwayKeysOpenTheSecretsAndNothingShowsThem(t *testing.T) {
+	for _, name := range repositories(t) {
+		key, err := fs.ReadFile(examples.Files, path.Join(name, examples.ThrowAwayKey))
+		require.NoError(t, err)
+		opener, err := secrets.New(secrets.Options{Env: func(variable string) string {
+			return map[string]string{"SOPS_AGE_KEY": string(key)}[variable]
+		}})
+		require.NoError(t, err)
+		docs, diags := manifest.Load(t.Context(), []string{name}, manifest.Options{
+			Decrypt: func(file string, data []byte) (map[string]reconcile.Secret, error) {
+				values, _, err := opener.Open(t.Context(), file, data)
+				return values, err
+			},
+		})
+		requireClean(t, diags)
+		opened := 0
+		for _, d := range docs {
+			for _, m := range d.Spec.Members {
+				secret, ok := m.Value.Value.(reconcile.Secret)
+				if !ok {
+					continue
+				}
+				text, ok := secret.Reveal()
+				require.True(t, ok, "%s stays sealed", m.Pos.File)
+				require.True(t, strings.HasPrefix(text, "made-up-"), "%s: not one of the made-up secrets", m.Pos.File)
+				require.NotContains(t, fmt.Sprintf("%v %+v %#v", d, d, d), "made-up-")
+				opened++
+			}
+		}
+		require.Positive(t, opened)
 	}
 }
 

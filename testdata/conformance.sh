@@ -50,7 +50,7 @@ host=${host#[}
   die "nothing answers at $PROXBOX_SYNC_TEST_NETBOX_URL: run make netbox-up first"
 
 # A name that matches nothing passes in go test: that would be no conformance at all.
-go test -list '^TestConformance' ./cmd/proxbox-sync | grep -q '^TestConformance' ||
-  die "there are no conformance tests"
-# shellcheck disable=SC2086 # several flags
-exec go test -count=1 -timeout 30m -run '^TestConformance' ${TESTFLAGS-} ./cmd/proxbox-sync
+packages=$(grep -rl --include='*_test.go' '^func TestConformance' . | xargs -r -n 1 dirname | sort -u)
+[ -n "$packages" ] || die "there are no conformance tests"
+# shellcheck disable=SC2086 # several flags and packages
+exec go test -count=1 -timeout 30m -run '^TestConformance' ${TESTFLAGS-} $packages
