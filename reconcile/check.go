@@ -60,7 +60,7 @@ func (d *desiring) check(o *Object) {
 	if o.Doc.Meta.Existing || o.Kind.Resource.Mode == schema.Singleton {
 		form = schema.Partial
 	}
-	d.problems(o, d.set.Validate(o.Kind, forSchema(o.Fields).(map[string]any), form))
+	d.problems(o, d.set.Validate(o.Kind, d.written(o), form))
 	for _, name := range o.Kind.Resource.Key {
 		if _, ok := o.Fields[name]; ok || d.broken[o][name] {
 			continue
@@ -77,14 +77,24 @@ func (d *desiring) check(o *Object) {
 	}
 }
 
+// written is what the schema checks: the fields of an object, and those that
+// were refused as they stand in the file, so that a rule across fields does not
+// miss them.
+func (d *desiring) written(o *Object) map[string]any {
+	value := forSchema(o.Fields).(map[string]any)
+	for name := range d.broken[o] {
+		if n := o.Doc.Spec.Member(name); n != nil && o.Kind.Field(name) != nil {
+			value[name] = forSchema(plain(n))
+		}
+	}
+	return value
+}
+
 // problems turns what the schema says into diagnostics at the right places.
 func (d *desiring) problems(o *Object, problems []schema.Problem) {
 	for _, p := range problems {
 		if p.Field != "" && d.broken[o][p.Field] {
 			continue
-		}
-		if p.Field == "" && len(d.broken[o]) > 0 {
-			continue // the rule may only fail since a field was refused
 		}
 		pos, node := o.Doc.at(p.Pointer)
 		x := Diagnostic{Code: problemCode(p.Keyword), Pos: pos, Object: o.String(), Field: p.Field,

@@ -64,6 +64,11 @@ func TestDesiredReportsMistakes(t *testing.T) {
 			`3:11 metadata Options can't be created`}},
 		{"an ignored field that does not exist", "kind: Site\nmetadata: {ignoreChanges: [nmae]}\nspec: {slug: a}", []string{
 			`3:28 unknown-field ignoreChanges: Site has no field "nmae"`}},
+		{"a rule across fields counts a field that is refused for another reason", "kind: Gate\nspec: {name: g, password: hunter2}", []string{
+			`3:27 plaintext-secret secret field "password" stands in plain text`}},
+		{"a rule across fields beside another mistake", "kind: Gate\nspec: {name: g, nam: 2}", []string{
+			`1:1 rule a gate needs a password`,
+			`3:17 unknown-field Gate has no field "nam"`}},
 		{"all mistakes in one run, in the order of the file", "kind: Site\nspec: {nam: 1, slug: []}\n---\nkind: Nope\nspec: {}", []string{
 			`3:8 unknown-field Site has no field "nam"`,
 			`3:22 wrong-type field "slug" must be text, not a list`,

@@ -42,6 +42,8 @@ func kinds(t testing.TB) *schema.Set {
 				"domain": {"type": ["string", "null"], "x-destination": true},
 				"port": {"type": "integer"}, "password": {"type": "string", "writeOnly": true}, "online": {"type": "boolean", "readOnly": true}},
 			"unevaluatedProperties": false}`)},
+		"Gate.json": file(`["name"]`, `[]`, `["name"]`, `"name": {"type": "string"}, "password": {"type": "string", "writeOnly": true}`,
+			`, "allOf": [{"description": "a gate needs a password", "required": ["password"]}]`),
 		"Ring.json":  file(`["name"]`, `[]`, `["name"]`, `"name": {"type": "string"}, "next": `+fmt.Sprintf(ref, "Ring"), ""),
 		"Chain.json": file(`["name"]`, `[]`, `["name", "next"]`, `"name": {"type": "string"}, "next": `+fmt.Sprintf(ref, "Chain"), ""),
 		"User.json": {Data: []byte(`{"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "t", "description": "d", "type": "object",
