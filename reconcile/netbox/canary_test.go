@@ -228,10 +228,15 @@ func (a *authority) issue(t *testing.T, host string) (cert, key []byte) {
 func secure(t *testing.T, a *authority, host string, change func(*tls.Config), heard *atomic.Int32) string {
 	t.Helper()
 	f := newFake(t, "4.7.3", nil)
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return secureWith(t, a, host, change, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		heard.Add(1)
 		f.ServeHTTP(w, r)
 	}))
+}
+
+func secureWith(t *testing.T, a *authority, host string, change func(*tls.Config), handler http.Handler) string {
+	t.Helper()
+	s := httptest.NewUnstartedServer(handler)
 	s.EnableHTTP2 = true
 	cert, key := a.issue(t, host)
 	pair, err := tls.X509KeyPair(cert, key)

@@ -204,6 +204,7 @@ func (c *Client) dress(req *http.Request, q call) {
 	}
 	req.Header.Set("Authorization", c.token())
 	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept-Language", "en") // refusals of the token are known by their sentences
 	req.Header.Set("User-Agent", c.userAgent)
 	if q.body != nil {
 		req.Header.Set("Content-Type", "application/json")

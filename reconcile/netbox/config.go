@@ -235,7 +235,7 @@ func parseToken(token reconcile.Secret) (func() string, error) {
 
 // reservedHeaders are the client's own business.
 var reservedHeaders = []string{
-	"Authorization", "Host", "Cookie", "Accept", "Accept-Encoding", "Connection", "Content-Encoding", "Content-Length",
+	"Authorization", "Host", "Cookie", "Accept", "Accept-Encoding", "Accept-Language", "Connection", "Content-Encoding", "Content-Length",
 	"Content-Type", "Expect", "If-Match", "If-None-Match", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent",
 }
 
