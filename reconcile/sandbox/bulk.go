@@ -1,0 +1,244 @@
+package sandbox
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// entryError is what is wrong with one entry of a bulk request.
+type entryError struct {
+	by     string // "index" or "id"
+	at     any
+	errors *object
+	status int
+}
+
+// bulk answers a POST, PUT, PATCH or DELETE of a list: all or nothing.
+func (s *Server) bulk(c *call, m *model, list []any) answer {
+	if match := c.req.Header.Get("If-Match"); match != "" && match != "*" && s.gen.Has.ETag {
+		return fail(http.StatusPreconditionFailed, "Precondition failed.")
+	}
+	if c.req.Method == http.MethodPost {
+		return s.bulkCreate(c, m, list)
+	}
+	entries, a, ok := s.entries(list)
+	if !ok {
+		return a
+	}
+	rows, a, ok := s.rowsOf(c, m, entries)
+	if !ok {
+		return a
+	}
+	if c.req.Method == http.MethodDelete {
+		return s.bulkDelete(c, m, rows, entries)
+	}
+	return s.bulkUpdate(c, m, rows, entries)
+}
+
+func (s *Server) bulkCreate(c *call, m *model, list []any) answer {
+	var errs []entryError
+	var rows []*row
+	for i, v := range list {
+		body, ok := v.(*object)
+		if !ok {
+			errs = append(errs, entryError{"index", i, notDictionary(v), http.StatusBadRequest})
+			continue
+		}
+		w, a, ok := s.writer(c, m, body)
+		if !ok {
+			return a
+		}
+		r, refused := w.create(m, body)
+		if refused != nil {
+			errs = append(errs, entryError{"index", i, refused.object(), refused.status})
+			continue
+		}
+		s.keep(w, c)
+		rows = append(rows, r)
+	}
+	if errs == nil {
+		return s.several(c, m, rows, http.StatusCreated)
+	}
+	if s.gen.Has.IndexedErrors {
+		return refusedBulk(errs, len(list), "could not be created.")
+	}
+	out := make([]any, len(list))
+	for i := range out {
+		out[i] = newObject()
+	}
+	for _, e := range errs {
+		if e.status == http.StatusForbidden {
+			return fail(e.status, msgDenied)
+		}
+		out[e.at.(int)] = e.errors
+	}
+	return reply(http.StatusBadRequest, out)
+}
+
+// object is the refusal as one entry of a bulk answer.
+func (r *refusal) object() *object {
+	if r.errors != nil {
+		return r.errors
+	}
+	errs := newObject()
+	errs.set("__all__", []any{r.denied})
+	return errs
+}
+
+// entry is one object of a bulk request on existing rows.
+type entry struct {
+	id   int64
+	body *object
+}
+
+// entries reads the ids of a bulk request.
+func (s *Server) entries(list []any) ([]entry, answer, bool) {
+	var out []entry
+	var errs []entryError
+	id := &field{fieldData: fieldData{As: "integer"}, name: "id"}
+	for i, v := range list {
+		body, ok := v.(*object)
+		if !ok {
+			errs = append(errs, entryError{by: "index", at: i, errors: notDictionary(v)})
+			continue
+		}
+		problem := newObject()
+		value, given := body.get("id")
+		if !given {
+			problem.set("id", []any{msgRequired})
+		} else if n, errs := (&writer{s: s}).parse(id, value); errs != nil {
+			problem.set("id", errs)
+		} else {
+			out = append(out, entry{n.(int64), body})
+			continue
+		}
+		errs = append(errs, entryError{by: "index", at: i, errors: problem})
+	}
+	if errs == nil {
+		return out, answer{}, true
+	}
+	if s.gen.Has.IndexedErrors {
+		return nil, refusedBulk(errs, len(list), "failed validation."), false
+	}
+	parts := make([]any, len(list))
+	for i := range parts {
+		parts[i] = newObject()
+	}
+	for _, e := range errs {
+		parts[e.at.(int)] = e.errors
+	}
+	return nil, reply(http.StatusBadRequest, parts), false
+}
+
+// rowsOf finds the rows of a bulk request. An id that is not there, or that the
+// token may not touch, is an error on newer servers and passed over on older ones.
+func (s *Server) rowsOf(c *call, m *model, entries []entry) ([]*row, answer, bool) {
+	var rows []*row
+	var errs []entryError
+	for _, e := range entries {
+		r := m.rows[e.id]
+		if r != nil && c.actor.may(actionOf(c.req.Method), m, r) {
+			rows = append(rows, r)
+			continue
+		}
+		rows = append(rows, nil)
+		problem := newObject()
+		problem.set("id", []any{fmt.Sprintf("Object with ID %d does not exist", e.id)})
+		errs = append(errs, entryError{by: "id", at: e.id, errors: problem})
+	}
+	if errs != nil && s.gen.Has.MissingRows == "refuse" {
+		return nil, refusedBulk(errs, len(entries), "could not be found."), false
+	}
+	return rows, answer{}, true
+}
+
+func (s *Server) bulkUpdate(c *call, m *model, rows []*row, entries []entry) answer {
+	var errs []entryError
+	var done []*row
+	for i, r := range rows {
+		if r == nil {
+			continue
+		}
+		body := entries[i].body
+		w, a, ok := s.writer(c, m, body)
+		if !ok {
+			return a
+		}
+		before := cloneMap(r.values)
+		refused := w.update(m, r, body.without("id"), c.req.Method == http.MethodPatch)
+		if refused == nil {
+			s.keep(w, c)
+			s.detach(m, r, before)
+			done = append(done, r)
+			continue
+		}
+		if !s.gen.Has.IndexedErrors {
+			return s.refused(refused)
+		}
+		errs = append(errs, entryError{"id", r.id, refused.object(), refused.status})
+	}
+	if errs != nil {
+		return refusedBulk(errs, len(entries), "could not be updated.")
+	}
+	return s.several(c, m, done, http.StatusOK)
+}
+
+func (s *Server) bulkDelete(c *call, m *model, rows []*row, entries []entry) answer {
+	var errs []entryError
+	for i, r := range rows {
+		if r == nil || m.rows[r.id] == nil {
+			continue
+		}
+		w, a, ok := s.writer(c, m, entries[i].body)
+		if !ok {
+			return a
+		}
+		protected := w.delete(m, r)
+		if protected == nil {
+			s.keep(w, c)
+			s.detach(m, nil, r.values)
+			continue
+		}
+		if !s.gen.Has.IndexedErrors {
+			return fail(http.StatusConflict, protectedText(protected))
+		}
+		problem := newObject()
+		problem.set("__all__", []any{fmt.Sprintf("Unable to delete: %d dependent object(s) prevent deletion.", len(protected))})
+		errs = append(errs, entryError{"id", r.id, problem, http.StatusConflict})
+	}
+	if errs != nil {
+		return refusedBulk(errs, len(entries), "could not be deleted.")
+	}
+	return answer{status: http.StatusNoContent}
+}
+
+// refusedBulk is the newer servers' answer: how many of how many, and which.
+func refusedBulk(errs []entryError, of int, what string) answer {
+	status := http.StatusBadRequest
+	list := make([]any, len(errs))
+	for i, e := range errs {
+		o := newObject()
+		o.set(e.by, e.at)
+		o.set("errors", e.errors)
+		list[i] = o
+		if e.status > status {
+			status = e.status
+		}
+	}
+	out := detail(fmt.Sprintf("%d of %d objects %s", len(errs), of, what))
+	out.set("errors", list)
+	return reply(status, out)
+}
+
+// several answers with a list of objects.
+func (s *Server) several(c *call, m *model, rows []*row, status int) answer {
+	want := selectionOf(m, c.query, false)
+	b := []byte{'['}
+	for i, r := range rows {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = c.show.row(b, m, r, want)
+	}
+	return answer{status: status, body: append(b, ']')}
+}

@@ -1,0 +1,406 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/big"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// A value of a request becomes a stored one field by field. The texts are those
+// of Django REST Framework and NetBox.
+
+const (
+	msgRequired = "This field is required."
+	msgNull     = "This field may not be null."
+	msgBlank    = "This field may not be blank."
+)
+
+// parse reads a value for a field. errs is nil, or what the answer says of the
+// field: mostly a list of texts.
+func (w *writer) parse(f *field, v any) (stored any, errs any) {
+	if v == nil && f.As != "choice" {
+		if !f.Null {
+			return nil, []any{msgNull}
+		}
+		return nil, nil
+	}
+	read := parsers[f.As]
+	if read == nil {
+		return nil, nil
+	}
+	stored, errs = read(w, f, v)
+	if errs == nil && f.WriteOnly {
+		if text, ok := stored.(string); ok {
+			stored = newSecret(text)
+		}
+	}
+	return stored, errs
+}
+
+// parsers by fieldData.As. "custom fields" is not among them: they are merged,
+// see customfields.go.
+var parsers map[string]func(w *writer, f *field, v any) (any, any)
+
+func init() {
+	parsers = map[string]func(w *writer, f *field, v any) (any, any){
+		"text": readText, "slug": readText, "integer": readInteger, "float": readFloat, "decimal": readDecimal,
+		"boolean": readBoolean, "time": readTime, "choice": readChoice, "plain choice": readPlainChoice,
+		"ip": readIP, "interface": readInterface, "prefix": readPrefix, "object types": readObjectTypes,
+		"json":       func(_ *writer, _ *field, v any) (any, any) { return storedJSON(v), nil },
+		"reference":  func(w *writer, f *field, v any) (any, any) { return w.reference(f, v) },
+		"references": readReferences,
+		"pk":         readPK,
+	}
+}
+
+func readText(_ *writer, f *field, v any) (any, any) {
+	switch v.(type) {
+	case string, number:
+	default:
+		return nil, []any{"Not a valid string."}
+	}
+	s := strings.TrimSpace(pyStr(v))
+	if f.Lower {
+		s = strings.ToLower(s)
+	}
+	if s == "" {
+		switch {
+		case f.EmptyIsNull:
+			return nil, nil
+		case !f.Blank:
+			return nil, []any{msgBlank}
+		}
+		return s, nil
+	}
+	var errs []any
+	if f.Check == "domain" && !isDomain(s) {
+		errs = append(errs, s+" is not a valid domain name")
+	}
+	if f.As == "slug" && !slugPattern.MatchString(s) {
+		errs = append(errs, `Enter a valid "slug" consisting of letters, numbers, underscores or hyphens.`)
+	}
+	if f.pattern != nil && !f.pattern.MatchString(s) {
+		errs = append(errs, f.PatternError)
+	}
+	if f.MaxLength > 0 && utf8.RuneCountInString(s) > f.MaxLength {
+		errs = append(errs, fmt.Sprintf("Ensure this field has no more than %d characters.", f.MaxLength))
+	}
+	if strings.ContainsRune(s, 0) {
+		errs = append(errs, "Null characters are not allowed.")
+	}
+	if errs != nil {
+		return nil, errs
+	}
+	return s, nil
+}
+
+var (
+	slugPattern   = regexp.MustCompile(`^[-a-zA-Z0-9_]+$`)
+	domainPattern = regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z0-9]{2,}$`)
+	hostPattern   = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
+	zeroFraction  = regexp.MustCompile(`\.0*\s*$`)
+)
+
+func isDomain(s string) bool { return domainPattern.MatchString(s) || hostPattern.MatchString(s) }
+
+func readInteger(_ *writer, f *field, v any) (any, any) {
+	var text string
+	switch v := v.(type) {
+	case string:
+		text = v
+	case number:
+		text = pyRepr(v)
+	}
+	n, ok := new(big.Int).SetString(strings.TrimSpace(zeroFraction.ReplaceAllString(text, "")), 10)
+	if !ok {
+		return nil, []any{"A valid integer is required."}
+	}
+	low, high := bound(f.Min, math.MinInt64), bound(f.Max, math.MaxInt64)
+	switch {
+	case n.Cmp(high) > 0:
+		return nil, []any{"Ensure this value is less than or equal to " + high.String() + "."}
+	case n.Cmp(low) < 0:
+		return nil, []any{"Ensure this value is greater than or equal to " + low.String() + "."}
+	}
+	return n.Int64(), nil
+}
+
+func bound(limit json.Number, otherwise int64) *big.Int {
+	if n, ok := new(big.Int).SetString(limit.String(), 10); ok {
+		return n
+	}
+	return big.NewInt(otherwise)
+}
+
+func readFloat(_ *writer, f *field, v any) (any, any) {
+	var n float64
+	var err error
+	switch v := v.(type) {
+	case bool:
+		if v {
+			n = 1
+		}
+	case number:
+		n = v.float()
+	case string:
+		n, err = strconv.ParseFloat(strings.TrimSpace(v), 64)
+	default:
+		err = strconv.ErrSyntax
+	}
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+		return nil, []any{"A valid number is required."}
+	}
+	return limited(f, n)
+}
+
+func limited(f *field, n float64) (any, any) {
+	if high, err := f.Max.Float64(); err == nil && n > high {
+		return nil, []any{"Ensure this value is less than or equal to " + f.Max.String() + "."}
+	}
+	if low, err := f.Min.Float64(); err == nil && n < low {
+		return nil, []any{"Ensure this value is greater than or equal to " + f.Min.String() + "."}
+	}
+	return n, nil
+}
+
+func readDecimal(_ *writer, f *field, v any) (any, any) {
+	text := strings.TrimSpace(pyStr(v))
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+		return nil, []any{"A valid number is required."}
+	}
+	whole, part, _ := strings.Cut(strings.TrimLeft(strconv.FormatFloat(math.Abs(n), 'f', -1, 64), "0"), ".")
+	if _, written, ok := strings.Cut(text, "."); ok && !strings.ContainsAny(text, "eE") {
+		part = written
+	}
+	switch {
+	case f.Digits > 0 && len(whole)+len(part) > f.Digits:
+		return nil, []any{fmt.Sprintf("Ensure that there are no more than %d digits in total.", f.Digits)}
+	case f.Digits > 0 && len(part) > f.Places:
+		return nil, []any{fmt.Sprintf("Ensure that there are no more than %d decimal places.", f.Places)}
+	case f.Digits > 0 && len(whole) > f.Digits-f.Places:
+		return nil, []any{fmt.Sprintf("Ensure that there are no more than %d digits before the decimal point.", f.Digits-f.Places)}
+	}
+	return limited(f, n)
+}
+
+var (
+	trueWords  = []string{"t", "T", "y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON", "1"}
+	falseWords = []string{"f", "F", "n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF", "0"}
+	nullWords  = []string{"null", "Null", "NULL", ""}
+)
+
+func readBoolean(_ *writer, f *field, v any) (any, any) {
+	var word string
+	switch v := v.(type) {
+	case bool:
+		return v, nil
+	case string:
+		word = v
+	case number:
+		word = strconv.FormatFloat(v.float(), 'f', -1, 64)
+	default:
+		return nil, []any{"Must be a valid boolean."}
+	}
+	switch {
+	case slices.Contains(trueWords, word):
+		return true, nil
+	case slices.Contains(falseWords, word):
+		return false, nil
+	case f.Null && slices.Contains(nullWords, word):
+		return nil, nil
+	}
+	return nil, []any{"Must be a valid boolean."}
+}
+
+var timePattern = regexp.MustCompile(`^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?(?:[.,](\d{1,6})\d{0,6})?)?\s*(Z|[+-]\d\d(?::?\d\d)?)?$`)
+
+func readTime(_ *writer, _ *field, v any) (any, any) {
+	if s, ok := v.(string); ok {
+		if t, ok := parseTime(s); ok {
+			return t, nil
+		}
+	}
+	return nil, []any{"Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]."}
+}
+
+// parseTime reads a time as Django does: without an offset it is UTC, without a
+// clock it is midnight.
+func parseTime(s string) (time.Time, bool) {
+	p := timePattern.FindStringSubmatch(s)
+	if p == nil {
+		return time.Time{}, false
+	}
+	clock, seconds, fraction, zone := p[2], p[3], p[4], p[5]
+	if clock == "" {
+		clock = "00:00"
+	}
+	if seconds == "" {
+		seconds = ":00"
+	}
+	switch {
+	case zone == "":
+		zone = "Z"
+	case len(zone) == 3:
+		zone += ":00"
+	case len(zone) == 5:
+		zone = zone[:3] + ":" + zone[3:]
+	}
+	t, err := time.Parse(time.RFC3339Nano, p[1]+"T"+clock+seconds+"."+(fraction + "000000")[:6]+zone)
+	return t.UTC(), err == nil
+}
+
+func readChoice(_ *writer, f *field, v any) (any, any) {
+	switch v.(type) {
+	case []any, *object:
+		return nil, []any{`Value must be passed directly (e.g. "foo": 123); do not use a dictionary or list.`}
+	}
+	if v == nil && f.Null {
+		return nil, nil
+	}
+	if v == nil || v == "" {
+		if !f.Blank {
+			return nil, []any{msgBlank}
+		}
+		return "", nil
+	}
+	if c := f.choiceOf(pyStr(v)); c != nil {
+		return c.value, nil
+	}
+	return nil, []any{pyStr(v) + " is not a valid choice."}
+}
+
+func readPlainChoice(_ *writer, f *field, v any) (any, any) {
+	if v == "" && f.Blank {
+		return "", nil
+	}
+	if c := f.choiceOf(pyStr(v)); c != nil {
+		return c.value, nil
+	}
+	return nil, []any{`"` + pyStr(v) + `" is not a valid choice.`}
+}
+
+func (f *field) choiceOf(text string) *choice {
+	for i := range f.choices {
+		if plainText(f.choices[i].value) == text {
+			return &f.choices[i]
+		}
+	}
+	return nil
+}
+
+func readIP(_ *writer, _ *field, v any) (any, any) {
+	s, _ := v.(string)
+	a, err := netip.ParseAddr(strings.TrimSpace(s))
+	if err != nil || a.Zone() != "" {
+		return nil, []any{"Enter a valid IPv4 or IPv6 address."}
+	}
+	return a.Unmap().String(), nil
+}
+
+func readInterface(_ *writer, _ *field, v any) (any, any) {
+	s, ok := v.(string)
+	if !ok {
+		return nil, []any{fmt.Sprintf("unexpected type <class '%s'> for addr arg", pyType(v))}
+	}
+	p, err := parseInterface(strings.TrimSpace(s))
+	if err != nil {
+		return nil, []any{"Invalid IP address format: " + s}
+	}
+	return p.String(), nil
+}
+
+// parseInterface reads an address with its mask; without one it is a host.
+func parseInterface(s string) (netip.Prefix, error) {
+	if strings.Contains(s, "/") {
+		return netip.ParsePrefix(s)
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return netip.Prefix{}, fmt.Errorf("not an address")
+	}
+	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+func readPrefix(_ *writer, _ *field, v any) (any, any) {
+	p, err := parseInterface(strings.TrimSpace(pyStr(v)))
+	if err != nil {
+		return nil, []any{"Invalid IP prefix format: " + pyStr(v)}
+	}
+	if p != p.Masked() {
+		return nil, []any{fmt.Sprintf("%s is not a valid prefix. Did you mean %s?", p, p.Masked())}
+	}
+	return p.String(), nil
+}
+
+func readObjectTypes(w *writer, _ *field, v any) (any, any) {
+	list, ok := v.([]any)
+	if !ok {
+		return nil, []any{fmt.Sprintf(`Expected a list of items but got type "%s".`, pyType(v))}
+	}
+	out := []any{}
+	for _, x := range list {
+		s, _ := x.(string)
+		if strings.Count(s, ".") != 1 {
+			return nil, []any{"Invalid value. Specify a content type as '<app_label>.<model_name>'."}
+		}
+		if w.s.modelOfType(s) == nil {
+			return nil, []any{"Invalid content type: " + s}
+		}
+		if !slices.Contains(out, x) {
+			out = append(out, x)
+		}
+	}
+	slices.SortFunc(out, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
+	return out, nil
+}
+
+// storedDefault is a default of the data in the form that rows hold.
+func (f *field) storedDefault() any {
+	switch {
+	case f.As == "references":
+		return []int64(nil)
+	case f.As == "object types":
+		return []any{}
+	case f.Default == nil && f.Null:
+		return nil
+	}
+	switch v := f.Default.(type) {
+	case nil:
+		return map[string]any{"text": "", "slug": "", "boolean": false, "plain choice": "", "choice": nil}[f.As]
+	case json.Number:
+		if f.As == "integer" || f.As == "choice" {
+			n, _ := v.Int64()
+			return n
+		}
+		n, _ := v.Float64()
+		return n
+	case float64:
+		if f.As == "integer" {
+			return int64(v)
+		}
+		return v
+	case map[string]any, []any:
+		b, err := json.Marshal(v)
+		if err == nil {
+			parsed, err := parseJSON(b)
+			if err == nil {
+				return parsed
+			}
+		}
+		return nil
+	default:
+		if f.WriteOnly {
+			return newSecret(fmt.Sprint(v))
+		}
+		return v
+	}
+}
