@@ -23,6 +23,7 @@ type contractKind struct {
 	Path     string                   `json:"path"`
 	Required []string                 `json:"required"`
 	Fields   map[string]contractField `json:"fields"`
+	Filters  []string                 `json:"filters"`
 	Rows     []string                 `json:"rows"` // only the names that rows show
 }
 

@@ -5,36 +5,37 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 )
 
 // propertyFile is one property of a schema file as it stands.
 type propertyFile struct {
-	Comment     string            `json:"$comment"`
-	Title       string            `json:"title"`
-	Description string            `json:"description"`
-	Type        oneOrMany         `json:"type"`
-	Enum        []any             `json:"enum"`
-	Format      string            `json:"format"`
-	ReadOnly    bool              `json:"readOnly"`
-	WriteOnly   bool              `json:"writeOnly"`
-	UniqueItems bool              `json:"uniqueItems"`
-	Items       *itemsFile        `json:"items"`
-	Additional  *bool             `json:"additionalProperties"`
-	MinLength   *int              `json:"minLength"`
-	MaxLength   *int              `json:"maxLength"`
-	MinItems    *int              `json:"minItems"`
-	MaxItems    *int              `json:"maxItems"`
-	Minimum     *float64          `json:"minimum"`
-	Maximum     *float64          `json:"maximum"`
-	MultipleOf  *float64          `json:"multipleOf"`
-	Pattern     string            `json:"pattern"`
-	Default     any               `json:"default"`
-	Examples    []any             `json:"examples"`
-	AllOf       []json.RawMessage `json:"allOf"`
-	Not         *notFile          `json:"not"`
-	Ref         *Ref              `json:"x-ref"`
-	Synced      *Synced           `json:"x-synced"`
-	Destination bool              `json:"x-destination"`
+	Comment     string     `json:"$comment"`
+	Title       string     `json:"title"`
+	Description string     `json:"description"`
+	Type        oneOrMany  `json:"type"`
+	Enum        []any      `json:"enum"`
+	Format      string     `json:"format"`
+	ReadOnly    bool       `json:"readOnly"`
+	WriteOnly   bool       `json:"writeOnly"`
+	UniqueItems bool       `json:"uniqueItems"`
+	Items       *itemsFile `json:"items"`
+	Additional  *bool      `json:"additionalProperties"`
+	MinLength   *int       `json:"minLength"`
+	MaxLength   *int       `json:"maxLength"`
+	MinItems    *int       `json:"minItems"`
+	MaxItems    *int       `json:"maxItems"`
+	Minimum     *float64   `json:"minimum"`
+	Maximum     *float64   `json:"maximum"`
+	MultipleOf  *float64   `json:"multipleOf"`
+	Pattern     string     `json:"pattern"`
+	Default     any        `json:"default"`
+	Examples    []any      `json:"examples"`
+	AllOf       []ruleFile `json:"allOf"`
+	Not         *notFile   `json:"not"`
+	Ref         *Ref       `json:"x-ref"`
+	Synced      *Synced    `json:"x-synced"`
+	Destination bool       `json:"x-destination"`
 }
 
 type itemsFile struct {
@@ -95,6 +96,7 @@ func parseField(name string, raw json.RawMessage) (*Field, error) {
 		}
 		f.Ref = p.Items.Ref
 	}
+	f.Rules = p.rules()
 	class, err := p.class(name)
 	if err != nil {
 		return nil, err
@@ -112,6 +114,21 @@ func (p *propertyFile) nullable() bool {
 		return len(p.Enum) == 0 || slices.Contains(p.Enum, nil)
 	}
 	return !slices.Contains(p.Not.Type, "null") && !slices.Contains(p.Not.Enum, nil)
+}
+
+// rules says in words what the keywords without a place in Field ask.
+func (p *propertyFile) rules() []string {
+	var out []string
+	for _, r := range p.AllOf {
+		out = append(out, r.Description)
+	}
+	if p.Not != nil {
+		out = append(out, p.Not.Description)
+	}
+	if p.MultipleOf != nil {
+		out = append(out, stepMessage(strconv.FormatFloat(*p.MultipleOf, 'f', -1, 64)))
+	}
+	return slices.DeleteFunc(out, func(text string) bool { return text == "" })
 }
 
 // class derives how values of the property are handled.

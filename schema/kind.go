@@ -20,8 +20,11 @@ type Kind struct {
 	Resource    Resource
 	Fields      []*Field // in the order of the file
 	Required    []string // fields that a create needs, in the order of the file
-	Lint        []Lint
-	Raw         json.RawMessage // the file as it stands
+	// Rules are the rules across fields in words, for help: those of every object
+	// first, then those of one that is about to be created.
+	Rules []string
+	Lint  []Lint
+	Raw   json.RawMessage // the file as it stands
 
 	byName map[string]*Field
 }
@@ -84,10 +87,11 @@ type Field struct {
 	WriteOnly            bool // a secret, in both directions
 	Set                  bool // an array whose order and repetitions mean nothing
 	Required             bool
-	Destination          bool    // where stored credentials are sent to (x-destination)
-	Synced               *Synced // also written by the plugin's own synchronisation (x-synced)
-	Ref                  *Ref    // of the property, or of its items for a ReferenceSet
-	Default              any     // documented default: help text only, never filled in
+	Destination          bool     // where stored credentials are sent to (x-destination)
+	Synced               *Synced  // also written by the plugin's own synchronisation (x-synced)
+	Ref                  *Ref     // of the property, or of its items for a ReferenceSet
+	Default              any      // documented default: help text only, never filled in
+	Rules                []string // what else a value must be, in words, for help
 	MinLength, MaxLength *int
 	Minimum, Maximum     *float64
 }

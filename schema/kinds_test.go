@@ -162,3 +162,67 @@ func TestABackendCallingKindIsWrittenOneByOne(t *testing.T) {
 	require.False(t, Embedded().Kind("FastAPIEndpoint").Resource.BulkAllowed())
 	require.True(t, Embedded().Kind("ProxmoxStorage").Resource.BulkAllowed())
 }
+
+func TestHelpHasTheRulesInWords(t *testing.T) {
+	k := Embedded().Kind("NetBoxEndpoint")
+	require.Len(t, k.Rules, 6)
+	require.Contains(t, k.Rules[0], "domain or ip_address")
+	require.Contains(t, k.Rules[4], "needs token_secret when")
+	for name, want := range map[string][]string{
+		"ProxmoxEndpoint.retry_backoff": {"must have at most 2 decimals"},
+		"BackupRoutine.raw_config":      {"must not be null"},
+		"Site.slug":                     {"may contain only letters, digits, hyphens and underscores"},
+		"Site.name":                     nil,
+	} {
+		kind, field, _ := strings.Cut(name, ".")
+		if diff := cmp.Diff(want, Embedded().Kind(kind).Field(field).Rules); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// A filter that the server does not know is ignored there: the cascade would
+// then be said to take everything along.
+func TestCascadesAreCountedByFiltersThatTheServerKnows(t *testing.T) {
+	c := readContract(t, "netbox-4.7.3-proxbox-0.0.29.post6.json")
+	checked := 0
+	for _, k := range Embedded().Kinds() {
+		for _, cascade := range k.Resource.Cascades {
+			known, ok := c.Kinds[cascade.Kind]
+			if !ok {
+				continue
+			}
+			checked++
+			if !slices.Contains(known.Filters, cascade.Filter) {
+				t.Errorf("%s: %s has no filter %q", k.Name, cascade.Path, cascade.Filter)
+			}
+			if !slices.Contains(Embedded().Kind(cascade.Kind).Resource.Paths, cascade.Path) {
+				t.Errorf("%s: %s is not where %s lives", k.Name, cascade.Path, cascade.Kind)
+			}
+		}
+	}
+	require.Positive(t, checked)
+}
+
+// What a cascade says and what references say must be the same story.
+func TestEveryCascadingReferenceIsListedAtItsTarget(t *testing.T) {
+	for _, k := range Embedded().Kinds() {
+		for _, f := range k.Fields {
+			if f.Ref == nil || f.Ref.OnDelete != "cascade" || k.Resource.Mode == Lookup {
+				continue
+			}
+			target := Embedded().Kind(f.Ref.Kind)
+			if !slices.ContainsFunc(target.Resource.Cascades, func(c Cascade) bool { return c.Kind == k.Name }) {
+				t.Errorf("%s.%s goes with its %s, which does not list it under cascades", k.Name, f.Name, target.Name)
+			}
+		}
+	}
+}
+
+func BenchmarkLoad(b *testing.B) {
+	for b.Loop() {
+		if _, errs := load(files); len(errs) > 0 {
+			b.Fatal(errs)
+		}
+	}
+}

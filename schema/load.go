@@ -16,18 +16,18 @@ import (
 // kindFile is a schema file as it stands. Keywords that are not listed here or
 // in propertyFile are mistakes, so that a misspelled one is found.
 type kindFile struct {
-	Schema      string                     `json:"$schema"`
-	ID          string                     `json:"$id"`
-	Comment     string                     `json:"$comment"`
-	Title       string                     `json:"title"`
-	Description string                     `json:"description"`
-	Type        string                     `json:"type"`
-	Resource    *Resource                  `json:"x-resource"`
-	Lint        []Lint                     `json:"x-lint"`
-	Required    []string                   `json:"required"`
-	Properties  map[string]json.RawMessage `json:"properties"`
-	AllOf       []json.RawMessage          `json:"allOf"`
-	Unevaluated *bool                      `json:"unevaluatedProperties"`
+	Schema      string     `json:"$schema"`
+	ID          string     `json:"$id"`
+	Comment     string     `json:"$comment"`
+	Title       string     `json:"title"`
+	Description string     `json:"description"`
+	Type        string     `json:"type"`
+	Resource    *Resource  `json:"x-resource"`
+	Lint        []Lint     `json:"x-lint"`
+	Required    []string   `json:"required"`
+	Properties  members    `json:"properties"`
+	AllOf       []ruleFile `json:"allOf"`
+	Unevaluated *bool      `json:"unevaluatedProperties"`
 }
 
 var embedded = sync.OnceValue(func() *Set {
@@ -80,7 +80,7 @@ func parseKind(name string, raw []byte) (*Kind, []error) {
 	}
 	k := &Kind{
 		Name: name, Title: f.Title, Description: f.Description,
-		Required: f.Required, Lint: f.Lint, Raw: json.RawMessage(raw),
+		Required: f.Required, Rules: ruleTexts(&f), Lint: f.Lint, Raw: json.RawMessage(raw),
 		byName: make(map[string]*Field, len(f.Properties)),
 	}
 	errs := checkRoot(name, &f)
@@ -88,19 +88,15 @@ func parseKind(name string, raw []byte) (*Kind, []error) {
 		return nil, append(errs, errors.New("x-resource is missing"))
 	}
 	k.Resource = *f.Resource
-	order, err := propertyOrder(raw)
-	if err != nil {
-		return nil, append(errs, err)
-	}
-	for _, prop := range order {
-		field, err := parseField(prop, f.Properties[prop])
+	for _, prop := range f.Properties {
+		field, err := parseField(prop.name, prop.value)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("property %s: %w", prop, err))
+			errs = append(errs, fmt.Errorf("property %s: %w", prop.name, err))
 			continue
 		}
-		field.Required = slices.Contains(f.Required, prop)
+		field.Required = slices.Contains(f.Required, prop.name)
 		k.Fields = append(k.Fields, field)
-		k.byName[prop] = field
+		k.byName[prop.name] = field
 	}
 	return k, errs
 }
@@ -117,21 +113,52 @@ func checkRoot(name string, f *kindFile) []error {
 	add(f.Type != "object", `type must be "object"`)
 	add(f.Title == "", "title is missing")
 	add(f.Description == "", "description is missing")
+	add(len(f.Properties) == 0, "properties is missing")
 	for i, l := range f.Lint {
 		add(l.Code == "" || l.Message == "" || len(l.When) == 0, "x-lint %d needs code, message and when", i)
 		add(l.Severity != "warning" && l.Severity != "info", `x-lint %d: severity must be "warning" or "info"`, i)
 	}
 	for i, rule := range f.AllOf {
-		var r struct {
-			Description string `json:"description"`
-		}
-		if err := json.Unmarshal(rule, &r); err != nil {
-			add(true, "allOf %d: %w", i, err)
-			continue
-		}
-		add(r.Description == "", "allOf %d has no description, which is its message", i)
+		add(rule.Description == "", "allOf %d has no description, which is its message", i)
 	}
 	return errs
+}
+
+// ruleFile is the part of a rule that people see; the rest is JSON Schema.
+type ruleFile struct{ Description string }
+
+// UnmarshalJSON takes any keywords, unlike the strict decoding around it.
+func (r *ruleFile) UnmarshalJSON(raw []byte) error {
+	var f struct {
+		Description string `json:"description"`
+	}
+	err := json.Unmarshal(raw, &f)
+	r.Description = f.Description
+	return err
+}
+
+// ruleTexts returns the rules across fields in words.
+func ruleTexts(f *kindFile) []string {
+	var out []string
+	for _, r := range f.AllOf {
+		out = append(out, r.Description)
+	}
+	if f.Resource == nil || len(f.Resource.Create) == 0 {
+		return out
+	}
+	var create struct {
+		Description string     `json:"description"`
+		AllOf       []ruleFile `json:"allOf"`
+	}
+	if json.Unmarshal(f.Resource.Create, &create) != nil {
+		return out // not compiling is reported elsewhere
+	}
+	for _, r := range append([]ruleFile{{create.Description}}, create.AllOf...) {
+		if r.Description != "" {
+			out = append(out, r.Description)
+		}
+	}
+	return out
 }
 
 // checkLinks checks what names something else: fields of the kind, and kinds of
@@ -237,32 +264,18 @@ func decodeError(err error) error {
 	return err
 }
 
-// propertyOrder returns the names under properties in the order of the file.
-func propertyOrder(raw []byte) ([]string, error) {
-	members, err := objectMembers(raw)
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range members {
-		if m.name != "properties" {
-			continue
-		}
-		inner, err := objectMembers(m.value)
-		if err != nil {
-			return nil, fmt.Errorf("properties: %w", err)
-		}
-		names := make([]string, len(inner))
-		for i := range inner {
-			names[i] = inner[i].name
-		}
-		return names, nil
-	}
-	return nil, errors.New("properties is missing")
-}
-
 type member struct {
 	name  string
 	value json.RawMessage
+}
+
+// members are those of a JSON object in the order of the text.
+type members []member
+
+// UnmarshalJSON keeps the order, which a map would lose.
+func (m *members) UnmarshalJSON(raw []byte) (err error) {
+	*m, err = objectMembers(raw)
+	return err
 }
 
 // objectMembers splits a JSON object into its members in the order of the text.
