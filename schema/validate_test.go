@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -258,4 +259,20 @@ func BenchmarkValidate(b *testing.B) {
 			b.Fatal(p)
 		}
 	}
+}
+
+func TestASetMayBeUsedByManyAtOnce(t *testing.T) {
+	s, errs := load(files)
+	require.Empty(t, errs)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for _, k := range s.Kinds() {
+				s.Validate(k, map[string]any{"name": true}, Whole)
+				s.Lints(k, map[string]any{})
+			}
+		})
+	}
+	wg.Wait()
+	require.NotEmpty(t, s.Validate(s.Kind("ProxmoxEndpoint"), map[string]any{"name": true}, Whole))
 }
