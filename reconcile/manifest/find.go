@@ -105,7 +105,7 @@ func explain(err error) (code, summary, detail string) {
 		return "symlink-escapes", "a symbolic link leads out of the folder that was named",
 			"Manifests are read only from below the folders named on the command line. Name the target itself, or copy it."
 	case errors.Is(err, syscall.ELOOP):
-		return "symlink-loop", "a symbolic link that leads to itself", "Remove the link."
+		return "symlink-loop", "symbolic links that lead in a circle, or too many of them one behind the other", "Remove the link."
 	case errors.Is(err, fs.ErrNotExist):
 		return "no-such-file", "there is no such file or folder", ""
 	case errors.Is(err, fs.ErrPermission):

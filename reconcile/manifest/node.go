@@ -11,7 +11,7 @@ import (
 func (f *file) convert() []*reconcile.Node {
 	out := make([]*reconcile.Node, len(f.docs))
 	for i, doc := range f.docs {
-		if root := doc.Content[0]; !empty(root) {
+		if root := doc.Content[0]; !empty(root) && !f.blockOnly(root) {
 			out[i] = f.node(root)
 		}
 	}
@@ -20,6 +20,12 @@ func (f *file) convert() []*reconcile.Node {
 
 func empty(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
+}
+
+// blockOnly reports whether a document is empty but for the block that sops
+// puts into each.
+func (f *file) blockOnly(root *yaml.Node) bool {
+	return root.Kind == yaml.MappingNode && len(root.Content) == 2 && f.sopsBlock(root, root.Content[0])
 }
 
 func (f *file) node(n *yaml.Node) *reconcile.Node {

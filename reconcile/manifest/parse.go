@@ -35,7 +35,10 @@ func (f *file) parse() bool {
 	return f.checkStructure()
 }
 
-var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+var (
+	yamlError   = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+	anchorError = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`) // the only one without a line
+)
 
 // advice says in words of this program what the YAML library's terse messages
 // mean. The first part that a message contains decides.
@@ -74,6 +77,11 @@ func (f *file) syntaxError(err error) {
 		}
 	}
 	pos := reconcile.Position{File: f.name, Line: line, Column: f.firstColumn(line)}
+	if m := anchorError.FindStringSubmatch(message); m != nil {
+		if i := bytes.Index(f.data, []byte("*"+m[1])); i >= 0 {
+			pos = f.place(i)
+		}
+	}
 	if strings.Contains(message, "exceeded max depth") {
 		f.tooDeep(reconcile.Position{File: f.name})
 		return

@@ -3,6 +3,7 @@ package manifest
 import (
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -88,8 +89,12 @@ func resolve(text string) (value any, plain string, wrong *problem) {
 	return text, "", nil
 }
 
-// tagFits reports whether a value is what an explicit tag says.
+// tagFits reports whether a value is what an explicit tag says. Tags that have no
+// meaning were reported already.
 func tagFits(tag string, value any) bool {
+	if !slices.Contains([]string{"!!str", "!!int", "!!float", "!!bool", "!!null"}, tag) {
+		return true
+	}
 	switch value := value.(type) {
 	case nil:
 		return tag == "!!null"

@@ -28,7 +28,7 @@ func (f *file) checkStructure() bool {
 	total := 0
 	for _, doc := range f.docs {
 		if total += c.node(doc, 0).nodes; total > f.o.MaxNodes && !c.bad {
-			f.report(f.at(doc), "too-many-values", "this file holds too many values",
+			f.report(f.at(doc.Content[0]), "too-many-values", "this file holds too many values",
 				fmt.Sprintf("A manifest may hold %d values, aliases followed. Split it, or write fewer aliases.", f.o.MaxNodes))
 			c.bad = true
 		}

@@ -30,6 +30,7 @@ func TestRefusesWhatWasChangedWithoutSops(t *testing.T) {
 	loose := encrypt(t, plainFile, recipe{groups: forAge(t, id), rule: rule, macOnly: true})
 	twice := encrypt(t, strings.Replace(plainFile, "first-Secret", "ENC[AES256_GCM,data:first-Secret", 1), recipe{groups: forAge(t, id), rule: rule})
 	everything := encrypt(t, plainFile, recipe{groups: forAge(t, id)})
+	binary := encrypt(t, strings.Replace(plainFile, "first-Secret", "!!binary //79", 1), recipe{groups: forAge(t, id), rule: rule})
 	ciphers := ciphertext.FindAllString(good, -1)
 	require.Len(t, ciphers, len(plainValues)+2) // and the MAC in both documents
 	mac := ciphers[1]
@@ -68,6 +69,7 @@ func TestRefusesWhatWasChangedWithoutSops(t *testing.T) {
 		"the rule leaves a value out":                    {everywhere(good, rule, "^nothing$"), secrets.MACMismatch},
 		"the rule leaves a value out that no MAC counts": {everywhere(loose, rule, "^(token_value)$"), secrets.MACMismatch},
 		"a value was encrypted twice":                    {twice, secrets.StillEncrypted},
+		"a value is no text":                             {binary, secrets.NotText},
 		"everything was encrypted":                       {everything, secrets.Unsafe},
 		"a value says that it is bytes":                  {replace(good, ciphers[2], strings.Replace(ciphers[2], "type:str", "type:bytes", 1)), secrets.Unsafe},
 		"a value says that it is a number":               {replace(good, ciphers[2], strings.Replace(ciphers[2], "type:str", "type:int", 1)), secrets.Unsafe},
