@@ -199,7 +199,7 @@ func (c *Client) checkKind(ctx context.Context, check *KindCheck) {
 	case view:
 		check.Objects = list.Count
 	case !errors.Is(err, reconcile.ErrForbidden) || stops(err):
-		check.Err = doing("reading "+check.Kind, err)
+		check.Err = err
 		return
 	}
 	check.View = &view

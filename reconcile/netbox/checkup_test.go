@@ -66,7 +66,6 @@ func TestDescribe(t *testing.T) {
 		f := newFake(t, "4.7.3", func(w http.ResponseWriter, _ *http.Request) { answer(w, 403, `{"detail": "Token expired"}`) })
 		_, err := client(t, f.URL).Describe(context.Background(), "Thing")
 		require.ErrorIs(t, err, ErrToken)
-		require.ErrorContains(t, err, "describing Thing")
 	})
 }
 

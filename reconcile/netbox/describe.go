@@ -31,12 +31,12 @@ func (c *Client) Describe(ctx context.Context, kind string) (reconcile.Ability, 
 	}
 	path, err := c.pathOf(ctx, k)
 	if err != nil {
-		return reconcile.Ability{}, doing("describing "+kind, err)
+		return reconcile.Ability{}, err
 	}
 	var doc optionsDocument
 	header, err := c.getJSON(ctx, call{method: http.MethodOptions, path: path}, &doc)
 	if err != nil {
-		return reconcile.Ability{}, doing("describing "+kind, err)
+		return reconcile.Ability{}, err
 	}
 	methods := strings.FieldsFunc(header.Get("Allow"), func(r rune) bool { return r == ',' || r == ' ' })
 	return ability(k, path, doc, methods), nil

@@ -38,7 +38,6 @@ func TestAnswersThatAreNoList(t *testing.T) {
 			f := newFake(t, "4.7.3", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, tc.body) })
 			_, _, err := readIDs(client(t, f.URL), reconcile.Query{Kind: "Thing"})
 			require.ErrorContains(t, err, tc.wrong)
-			require.ErrorContains(t, err, "reading Thing")
 			require.Len(t, f.requests(), 1, "what will not get better is not asked again")
 		})
 	}

@@ -37,7 +37,7 @@ func (c *Client) one(ctx context.Context, t *target, w reconcile.Write) (o recon
 		case err != nil && (!sent || isRedirect(err)):
 			return err
 		case err != nil:
-			o = reconcile.Outcome{Verdict: reconcile.Uncertain, Err: doing(t.what(w), unwrapTransient(err))}
+			o = reconcile.Outcome{Verdict: reconcile.Uncertain, Err: unwrapTransient(err)}
 			return nil
 		}
 		defer resp.Body.Close()
@@ -49,7 +49,7 @@ func (c *Client) one(ctx context.Context, t *target, w reconcile.Write) (o recon
 		return nil
 	})
 	if err != nil {
-		return c.unsent(doing(t.what(w), err))
+		return c.unsent(err)
 	}
 	return o, stop
 }
@@ -83,14 +83,6 @@ func unwrapTransient(err error) error {
 	return err
 }
 
-// what names a write for errors.
-func (t *target) what(w reconcile.Write) string {
-	if w.Row == 0 {
-		return string(t.op) + " of a " + t.kind.Name
-	}
-	return fmt.Sprintf("%s of %s %d", t.op, t.kind.Name, w.Row)
-}
-
 // known tells the scrubber of the schema.
 func (t *target) known(field string) knownField {
 	f := t.kind.Field(field)
@@ -102,17 +94,17 @@ func (c *Client) request(ctx context.Context, t *target, w reconcile.Write) (cal
 	q := call{method: http.MethodPost, path: t.path}
 	body, secrets, err := encodeFields(t.kind, w.Fields)
 	if err != nil {
-		return q, nil, doing(t.what(w), err)
+		return q, nil, err
 	}
 	if t.op != reconcile.OpCreate {
 		row := w.Row
 		if row == 0 && t.kind.Resource.Mode == schema.Singleton {
 			if row, err = c.materialize(ctx, t); err != nil {
-				return q, nil, doing(t.what(w), err)
+				return q, nil, err
 			}
 		}
 		if row <= 0 {
-			return q, nil, doing(t.what(w), errors.New("it has no id"))
+			return q, nil, errors.New("it has no id")
 		}
 		q.path += "/" + strconv.FormatInt(int64(row), 10)
 		q.method = http.MethodPatch
@@ -126,7 +118,7 @@ func (c *Client) request(ctx context.Context, t *target, w reconcile.Write) (cal
 	}
 	if len(body) > 0 || t.op != reconcile.OpDelete {
 		if q.body, err = json.Marshal(body); err != nil {
-			return q, nil, doing(t.what(w), errors.New("its fields cannot be written as JSON"))
+			return q, nil, errors.New("its fields cannot be written as JSON")
 		}
 	}
 	return q, c.own.with(secrets), nil
@@ -203,7 +195,7 @@ func (c *Client) outcome(t *target, w reconcile.Write, resp *http.Response, s *s
 	case code >= 500 || code == http.StatusRequestTimeout:
 		o.Verdict = reconcile.Uncertain
 		e := c.answerError(resp, s, t.known)
-		o.Messages, o.Err = e.Messages, doing(t.what(w), e)
+		o.Messages, o.Err = e.Messages, e
 		return o, nil
 	case code == http.StatusPreconditionFailed:
 		o.Verdict = reconcile.Conflict
@@ -223,7 +215,7 @@ func (c *Client) outcome(t *target, w reconcile.Write, resp *http.Response, s *s
 		o.Messages = []reconcile.FieldMessage{{Text: e.Error()}}
 	}
 	if e.stop {
-		return o, doing(t.what(w), e)
+		return o, e
 	}
 	return o, nil
 }
@@ -240,7 +232,7 @@ func (c *Client) success(t *target, w reconcile.Write, resp *http.Response, o re
 	}
 	uncertain := func(reason string) reconcile.Outcome {
 		o.Verdict, o.Row = reconcile.Uncertain, w.Row
-		o.Err = &Error{Doing: t.what(w), Status: o.Status, Request: o.Request, Reason: reason}
+		o.Err = &Error{Status: o.Status, Request: o.Request, Reason: reason}
 		return o
 	}
 	if !isJSON(resp) {

@@ -41,12 +41,12 @@ func (c *Client) newReading(k *schema.Kind, path string, q reconcile.Query) (*re
 	r := &reading{kind: k, path: path, where: q.Where, search: q.Search}
 	for _, name := range q.Fields {
 		if k.Field(name) == nil {
-			return nil, fmt.Errorf("reading %s: it has no field %s", k.Name, name)
+			return nil, fmt.Errorf("%s has no field %s", k.Name, name)
 		}
 	}
 	for _, name := range sortedKeys(q.Where) {
 		if f := k.Field(name); f == nil || f.WriteOnly {
-			return nil, fmt.Errorf("reading %s: it cannot be searched by %s", k.Name, name)
+			return nil, fmt.Errorf("%s cannot be searched by %s", k.Name, name)
 		}
 	}
 	for _, f := range k.Fields {

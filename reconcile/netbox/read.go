@@ -16,6 +16,7 @@ import (
 
 // Read implements reconcile.Server. Coverage.Complete speaks of paging alone:
 // whether the token sees every object of a kind is nothing that a server tells.
+// Errors do not name the kind: that is the caller's part.
 func (c *Client) Read(ctx context.Context, q reconcile.Query, row func(reconcile.Row) error) (reconcile.Coverage, error) {
 	cov := reconcile.Coverage{Complete: true}
 	k, err := c.kind(q.Kind)
@@ -25,14 +26,13 @@ func (c *Client) Read(ctx context.Context, q reconcile.Query, row func(reconcile
 	if q.Rows != nil && len(q.Rows) == 0 {
 		return cov, nil
 	}
-	what := "reading " + k.Name
 	// The generation decides how pages are asked for.
 	if _, err := c.Instance(ctx); err != nil {
 		return cov, err
 	}
 	path, err := c.pathOf(ctx, k)
 	if err != nil {
-		return cov, doing(what, err)
+		return cov, err
 	}
 	r, err := c.newReading(k, path, q)
 	if err != nil {
@@ -45,7 +45,7 @@ func (c *Client) Read(ctx context.Context, q reconcile.Query, row func(reconcile
 			if errors.As(err, &stopped) {
 				return cov, stopped.err
 			}
-			return cov, doing(what, viewPermission(err, k))
+			return cov, viewPermission(err, k)
 		}
 	}
 	return cov, nil

@@ -27,7 +27,8 @@ type result struct {
 
 // Write implements reconcile.Server. When ctx ends, nothing more is sent; what
 // is under way is finished, within the timeout, and reported: whether it
-// arrived would not be known otherwise.
+// arrived would not be known otherwise. Errors name neither kind nor object:
+// that is the caller's part.
 func (c *Client) Write(
 	ctx context.Context, kind string, op reconcile.Operation, list []reconcile.Write,
 	done func(i int, o reconcile.Outcome),
@@ -39,19 +40,18 @@ func (c *Client) Write(
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("writing %s", kind)
 	if err := writable(k, op); err != nil {
-		return doing(what, err)
+		return err
 	}
 	// Whether guards work depends on the generation.
 	if _, err := c.Instance(ctx); err != nil {
-		return doing(what, err)
+		return err
 	}
 	path, err := c.pathOf(ctx, k)
 	if err != nil {
-		return doing(what, err)
+		return err
 	}
-	return doing(what, c.spread(ctx, &target{kind: k, path: path, op: op}, list, done))
+	return c.spread(ctx, &target{kind: k, path: path, op: op}, list, done)
 }
 
 // target is where writes of one call go.

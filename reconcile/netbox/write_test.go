@@ -67,6 +67,11 @@ func TestWriteRequests(t *testing.T) {
 			heard{method: "PATCH", path: "/api/plugins/box/things/7/", body: `{"name":"y"}`},
 		},
 		{
+			"a guard for a server that does not tell its version", "", reconcile.OpUpdate,
+			reconcile.Write{Row: 7, IfVersion: "2026-11-22T11:54:20+02:00", Fields: map[string]any{"name": "y"}},
+			heard{method: "PATCH", path: "/api/plugins/box/things/7/", body: `{"name":"y"}`, ifMatch: `W/"2026-11-22T09:54:20+00:00"`},
+		},
+		{
 			"a delete with guard and message", "4.7.3", reconcile.OpDelete,
 			reconcile.Write{Row: 7, IfVersion: version, Message: "gone\r\nwith\x1b[31m " + strings.Repeat("x", 300)},
 			heard{
