@@ -156,6 +156,7 @@ func (d *demo) load(dir string) error {
 func (d *demo) story() error {
 	d.title("The manifests meet an empty NetBox", "plan")
 	d.tell("A sandbox NetBox runs in this process: in memory, on loopback. It has none of what the manifests describe.")
+	d.say("")
 	plan, err := d.plan(demoLines)
 	if err != nil {
 		return err
@@ -270,7 +271,7 @@ func (d *demo) show(report *reconcile.Report) error {
 	if err != nil {
 		return err
 	}
-	objects := state.Objects[most.Name]
+	objects := sorted(state.Objects[most.Name])
 	return render.Table(d.app.stdout, most, objects[:min(len(objects), demoLines/2)], d.app.style())
 }
 

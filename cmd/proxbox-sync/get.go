@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"proxbox-sync/reconcile"
 	"proxbox-sync/reconcile/render"
@@ -42,7 +44,7 @@ func (c *getCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	objects := state.Objects[kind.Name]
+	objects := sorted(state.Objects[kind.Name])
 	if c.Key != "" {
 		if objects, err = withKey(objects, kind, c.Key); err != nil {
 			return err
@@ -66,6 +68,13 @@ func (c *getCommand) show(a *app, kind *schema.Kind, objects []*reconcile.Object
 		return nil
 	}
 	return render.Table(a.stdout, kind, objects, a.style())
+}
+
+// sorted puts objects in the order of their keys, which doesn't depend on which
+// was made first.
+func sorted(objects []*reconcile.Object) []*reconcile.Object {
+	slices.SortStableFunc(objects, func(a, b *reconcile.Object) int { return strings.Compare(a.Display(), b.Display()) })
+	return objects
 }
 
 // findKind looks up a kind that somebody typed.

@@ -3,18 +3,23 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -38,8 +43,13 @@ func TestMain(m *testing.M) {
 //	ends CODE COMMAND …      is exec for a command that must end with that exit code
 //	sandbox [generation]     starts a sandbox and sets PROXBOX_SYNC_URL and PROXBOX_SYNC_TOKEN
 //	api METHOD PATH [BODY]   asks it with its token, behind the tool's back; the answer is standard output
-//	fault MATCH STATUS BODY  makes it answer so once to requests that match "METHOD path"
+//	fault METHOD PATH STATUS BODY  makes it answer so once
+//	echoing METHOD PATH      makes it refuse once and repeat the request in every way it can
+//	readonly                 sets PROXBOX_SYNC_TOKEN to a token that may only read
+//	arrived KIND ID FIELD    the canary must be what the server has as that secret
+//	silent                   the canary must not be in the output, in any encoding
 //	form NAME                standard output must be JSON of that output form
+//	replace OLD NEW FILE     changes a file
 //	example NAME             copies an example repository here and sets SOPS_AGE_KEY to its key
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -55,12 +65,17 @@ func TestScripts(t *testing.T) {
 			return os.MkdirAll(filepath.Join(env.WorkDir, ".git"), 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ends":    scriptEnds,
-			"sandbox": scriptSandbox,
-			"api":     scriptAPI,
-			// FAULT
-			"form":    scriptForm,
-			"example": scriptExample,
+			"ends":     scriptEnds,
+			"sandbox":  scriptSandbox,
+			"api":      scriptAPI,
+			"fault":    scriptFault,
+			"echoing":  scriptEchoing,
+			"readonly": scriptReadonly,
+			"arrived":  scriptArrived,
+			"silent":   scriptSilent,
+			"replace":  scriptReplace,
+			"form":     scriptForm,
+			"example":  scriptExample,
 		},
 	})
 }
@@ -88,6 +103,40 @@ func scriptEnds(ts *testscript.TestScript, neg bool, args []string) {
 type running struct {
 	sandbox *sandbox.Server
 	url     string
+	echo    atomic.Pointer[string] // "METHOD path" of the request to echo next
+}
+
+// ServeHTTP is the sandbox, or an echo of the request that shows its body in
+// every place where an error can have text.
+func (r *running) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	match := r.echo.Load()
+	if match == nil || *match != request.Method+" "+request.URL.Path || !r.echo.CompareAndSwap(match, nil) {
+		r.sandbox.ServeHTTP(w, request)
+		return
+	}
+	body, _ := io.ReadAll(request.Body)
+	var sent map[string]any
+	_ = json.Unmarshal(body, &sent)
+	answer := map[string]any{"detail": string(body), "__all__": []string{string(body)}}
+	for name, v := range sent {
+		answer[name] = []string{fmt.Sprintf("%v is wrong: %s", v, body)}
+		answer["no_"+name] = map[string]any{"value": v, "encoded": base64.StdEncoding.EncodeToString([]byte(fmt.Sprint(v)))}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(sent["password"]))
+	w.WriteHeader(http.StatusBadRequest)
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+// sandboxes has the sandbox that each script started last.
+var sandboxes sync.Map
+
+func current(ts *testscript.TestScript) *running {
+	r, ok := sandboxes.Load(ts)
+	if !ok {
+		ts.Fatalf("start a sandbox first")
+	}
+	return r.(*running)
 }
 
 func scriptSandbox(ts *testscript.TestScript, neg bool, args []string) {
@@ -100,11 +149,109 @@ func scriptSandbox(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	s, err := sandbox.New(options)
 	ts.Check(err)
-	server := httptest.NewServer(s)
+	r := &running{sandbox: s}
+	server := httptest.NewServer(r)
 	ts.Defer(server.Close)
+	r.url = server.URL
 	ts.Setenv("PROXBOX_SYNC_URL", server.URL)
 	ts.Setenv("PROXBOX_SYNC_TOKEN", scriptToken)
-	sandboxes.Store(ts, &running{s, server.URL})
+	sandboxes.Store(ts, r)
+}
+
+func scriptFault(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: fault METHOD PATH STATUS BODY")
+	}
+	status, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	fault := sandbox.Fault{Method: args[0], Path: args[1], Status: status, Body: args[3]}
+	if strings.HasPrefix(args[3], "{") {
+		fault.Header = map[string]string{"Content-Type": "application/json"}
+	}
+	current(ts).sandbox.Inject(fault)
+}
+
+func scriptEchoing(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: echoing METHOD PATH")
+	}
+	match := args[0] + " " + args[1]
+	current(ts).echo.Store(&match)
+}
+
+func scriptReadonly(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: readonly")
+	}
+	const token = "aaaaaaaaaabbbbbbbbbbccccccccccdddddddddd"
+	ts.Check(current(ts).sandbox.AddToken(sandbox.TokenSpec{Token: token, Permissions: []sandbox.Permission{{Actions: []string{"view"}}}}))
+	ts.Setenv("PROXBOX_SYNC_TOKEN", token)
+}
+
+// canary is a secret with characters that encodings change.
+const canary = `canary"<&>\ä€`
+
+func scriptArrived(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: arrived KIND ID FIELD")
+	}
+	id, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	if plain, ok := current(ts).sandbox.PlainSecret(args[0], id, args[2]); !ok || plain != canary {
+		ts.Fatalf("the server does not have the secret as it was written")
+	}
+}
+
+func scriptSilent(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: silent")
+	}
+	for _, stream := range []string{"stdout", "stderr"} {
+		if form := findCanary(ts.ReadFile(stream)); form != "" {
+			ts.Fatalf("%s has the canary (%s)", stream, form)
+		}
+	}
+}
+
+// findCanary names the encoding in which a text holds the canary, "" for none.
+// Its plain beginning is searched for alone: no encoding changes letters.
+func findCanary(text string) string {
+	forms := map[string]string{
+		"plain": "canary\"", "JSON": `canary\"`, "JSON of JSON": `canary\\\"`, "HTML": "canary&", "JSON with escaped HTML": `canary\u0022`,
+		"URL": url.QueryEscape(canary), "path": url.PathEscape(canary),
+		"base64":          strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(canary)), "="),
+		"base64 for URLs": strings.TrimRight(base64.URLEncoding.EncodeToString([]byte(canary)), "="),
+		"hex":             hex.EncodeToString([]byte(canary)),
+	}
+	for name, form := range forms {
+		if strings.Contains(text, form) {
+			return name
+		}
+	}
+	return ""
+}
+
+func TestTheCanaryIsFound(t *testing.T) {
+	for _, text := range []string{canary, fmt.Sprintf("%q", canary), html.EscapeString(canary), url.QueryEscape(canary),
+		base64.StdEncoding.EncodeToString([]byte(canary)), fmt.Sprintf("%x", canary)} {
+		if findCanary("x"+text+"y") == "" {
+			t.Errorf("not found in %s", text)
+		}
+	}
+	if form := findCanary("a canary in a cage"); form != "" {
+		t.Errorf("found as %s where it isn't", form)
+	}
+}
+
+func scriptReplace(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: replace OLD NEW FILE")
+	}
+	text := ts.ReadFile(args[2])
+	if !strings.Contains(text, args[0]) {
+		ts.Fatalf("%s has no %q", args[2], args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.ReplaceAll(text, args[0], args[1])), 0o644))
 }
 
 func scriptAPI(ts *testscript.TestScript, neg bool, args []string) {
@@ -170,15 +317,4 @@ func must(path string, err error) string {
 		panic(err)
 	}
 	return path
-}
-
-// sandboxes has the sandbox of each script that started one.
-var sandboxes sync.Map
-
-func current(ts *testscript.TestScript) *running {
-	r, ok := sandboxes.Load(ts)
-	if !ok {
-		ts.Fatalf("start a sandbox first")
-	}
-	return r.(*running)
 }

@@ -1,6 +1,8 @@
 package render
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -44,14 +46,23 @@ func Report(w io.Writer, r *reconcile.Report, s Style) error {
 	if len(r.Steps) > 0 {
 		p.line()
 	}
-	if r.Err != nil {
-		p.paragraph(p.paint(red, "error: "), r.Err.Error())
+	if err := trouble(r); err != nil {
+		p.paragraph(p.paint(red, "error")+": ", err.Error())
 	}
 	if r.Interrupted {
 		p.paragraph("", "Interrupted: what was under way was finished, the rest was not attempted. Run apply again to carry on.")
 	}
 	p.line(p.paint(bold, ReportSummary(r)))
 	return p.done()
+}
+
+// trouble is what ended a run early, nil where that was the interruption which
+// the report speaks of anyway.
+func trouble(r *reconcile.Report) error {
+	if r.Interrupted && errors.Is(r.Err, context.Canceled) {
+		return nil
+	}
+	return r.Err
 }
 
 // ReportSummary is the last line of a report:
@@ -146,8 +157,8 @@ type message struct {
 func ReportJSON(w io.Writer, r *reconcile.Report, exitCode int) error {
 	h := success(ReportFormat, r.Plan.Diagnostics)
 	h.OK, h.ExitCode = exitCode == 0, &exitCode
-	if r.Err != nil {
-		h.Errors = append(h.Errors, r.Err.Error())
+	if err := trouble(r); err != nil {
+		h.Errors = append(h.Errors, err.Error())
 	}
 	body := reportBody{
 		Summary: map[string]int{}, Interrupted: r.Interrupted,
