@@ -46,7 +46,7 @@ func (p *Plan) Sealed() []string {
 	for _, s := range p.Steps {
 		for _, secret := range s.Change.Secrets {
 			if secret.Sealed {
-				names = append(names, s.Change.Desired.String()+" "+secret.Name)
+				names = append(names, s.Change.Object().String()+" "+secret.Name)
 			}
 		}
 	}
@@ -80,7 +80,7 @@ func (a *applying) wave(steps []*Step) {
 	for len(runnable) > 0 && a.err == nil && a.ctx.Err() == nil {
 		first := runnable[0].Change
 		same := func(s *Step) bool {
-			return s.Change.Desired.Kind == first.Desired.Kind && s.Change.Action == first.Action
+			return s.Change.Object().Kind == first.Object().Kind && s.Change.Action == first.Action
 		}
 		group := runnable[:0:0]
 		for _, s := range runnable {
@@ -108,17 +108,14 @@ func (a *applying) blockers(s *Step) []int {
 
 func (a *applying) succeeded(step int) bool {
 	r := a.reports[step].Result
-	return r == Applied || r == AlreadyDone
+	return r == Applied || r == AlreadyDone || r == Unmarked
 }
 
 // group sends steps of one kind and action, looks up those whose fate is not
 // known, and sends again what turns out not to have been done.
 func (a *applying) group(steps []*Step) {
-	kind := steps[0].Change.Desired.Kind
-	op := OpUpdate
-	if steps[0].Change.Action == Create {
-		op = OpCreate
-	}
+	kind := steps[0].Change.Object().Kind
+	op := operation(steps[0].Change.Action)
 	for attempt := 1; len(steps) > 0; attempt++ {
 		writes := make([]Write, len(steps))
 		for i, s := range steps {
@@ -141,6 +138,16 @@ func (a *applying) group(steps []*Step) {
 	}
 }
 
+func operation(a Action) Operation {
+	switch a {
+	case Create:
+		return OpCreate
+	case Delete:
+		return OpDelete
+	}
+	return OpUpdate
+}
+
 // unsettled classifies the outcomes that say neither yes nor no and returns the
 // steps to send again.
 func (a *applying) unsettled(steps []*Step, outcomes []Outcome, attempt int) []*Step {
@@ -156,7 +163,7 @@ func (a *applying) unsettled(steps []*Step, outcomes []Outcome, attempt int) []*
 				a.finish(StepReport{Step: s, Result: Failed, Status: out.Status, Request: out.Request,
 					Err: fmt.Errorf("it is not known whether the write arrived, and looking it up: %w", err)})
 			case where == after:
-				a.finish(StepReport{Step: s, Result: AlreadyDone, Row: a.row(s.Change.Desired), Request: out.Request})
+				a.finish(StepReport{Step: s, Result: AlreadyDone, Row: a.row(s.Change.Object()), Request: out.Request})
 			case where == before && attempt < attempts && a.ctx.Err() == nil:
 				again = append(again, s)
 			case where == before:
@@ -187,7 +194,13 @@ func (a *applying) settle(s *Step, out Outcome) {
 	if out.Verdict == Refused {
 		r.Result, r.Messages, r.Err = Failed, out.Messages, out.Err
 	} else {
-		a.rows[s.Change.Desired], a.versions[s.Change.Desired] = out.Row, out.Version
+		a.rows[s.Change.Object()], a.versions[s.Change.Object()] = out.Row, out.Version
+	}
+	if s.Change.Action == Mark && out.Verdict == Refused {
+		r.Result = Unmarked
+	}
+	if s.Change.Action == Delete && out.Verdict == Refused && out.Status == 404 {
+		r.Result, r.Err = AlreadyDone, nil
 	}
 	a.finish(r)
 }
@@ -196,7 +209,7 @@ func (a *applying) finish(r StepReport) {
 	a.reports[r.Step.Index] = r
 	a.finished++
 	if !a.succeeded(r.Step.Index) {
-		kind := r.Step.Change.Desired.Kind.Name
+		kind := r.Step.Change.Object().Kind.Name
 		a.failedKinds[kind] = append(a.failedKinds[kind], r.Step.Index)
 	}
 	if a.options.Progress != nil {
@@ -216,11 +229,11 @@ func (a *applying) row(o *Object) RowID {
 // nowhere else.
 func (a *applying) write(s *Step) Write {
 	c := s.Change
-	w := Write{Row: a.row(c.Desired), Fields: map[string]any{}, Message: a.options.Message}
+	w := Write{Row: a.row(c.Object()), Fields: map[string]any{}, Message: a.options.Message}
 	if c.Live != nil {
 		w.IfVersion = c.Live.Version
 	}
-	if v := a.versions[c.Desired]; v != "" {
+	if v := a.versions[c.Object()]; v != "" {
 		w.IfVersion = v
 	}
 	if c.Action == Create {
@@ -238,6 +251,14 @@ func (a *applying) write(s *Step) Write {
 			continue
 		}
 		w.Fields[fc.Name] = value
+	}
+	if c.Marker != nil {
+		entries, _ := w.Fields[customFields].(map[string]any)
+		if entries == nil {
+			entries = map[string]any{}
+			w.Fields[customFields] = entries
+		}
+		entries[MarkerField] = c.Marker.value
 	}
 	for _, secret := range c.Secrets {
 		w.Fields[secret.Name] = c.Desired.Fields[secret.Name]

@@ -10,16 +10,63 @@ type Action string
 const (
 	Create Action = "create"
 	Update Action = "update"
+	Delete Action = "delete"
+	// Mark changes nothing but the marker: an adoption, a release, a digest that
+	// is brought up to date.
+	Mark Action = "mark"
 )
 
 // Change is one object's difference between desired and live.
 type Change struct {
 	Action  Action
-	Desired *Object
+	Desired *Object // nil for the delete of an orphan
 	Live    *Object // nil for a create, and for a singleton without a row yet
 	Fields  []FieldChange
 	Secrets []SecretChange
+	// Marker is the marker that is written along; nil leaves the one there is.
+	// A release writes an empty one.
+	Marker *MarkerChange
+	// Released names the fields that left the manifest: their live values stay.
+	Released []string
+	// RenamedFrom is the display text of the key that the server still has;
+	// RenamedOutside says that somebody renamed it there.
+	RenamedFrom    string
+	RenamedOutside bool
+	// Takes is what a delete takes along beyond the plan's own deletes.
+	Takes []Taken
 }
+
+// Object is the object that a change is about: the desired side where there is
+// one.
+func (c *Change) Object() *Object {
+	if c.Desired != nil {
+		return c.Desired
+	}
+	return c.Live
+}
+
+// MarkerChange is what a step does to the marker.
+type MarkerChange struct {
+	Why   string // "created", "adopted", "taken over", "released", "updated"
+	value any    // of the custom field; nil clears it
+}
+
+// Taken is what a delete takes along: objects by name, or a number of rows of a
+// kind that the schema does not have.
+type Taken struct {
+	What    string // kind or list path
+	Objects []string
+	Count   int
+	Unknown bool // it could not be counted
+}
+
+// Origin of a difference.
+const (
+	Intent   = "intent"   // the manifests changed
+	Drift    = "drift"    // the server changed
+	Both     = "conflict" // both did
+	Adoption = "adoption" // no marker yet, or the field is new in the manifest
+)
 
 // FieldChange is one field that differs. Before and After are shown values:
 // plain values in which a reference is the display text of its target's key,
@@ -33,6 +80,9 @@ type FieldChange struct {
 	// Inner lists the differences inside a JSON field, list or set, empty for
 	// other fields and on a create.
 	Inner []ValueChange
+	// Label says who changed it: Intent, Drift, Both or Adoption; "" without an
+	// owner and on a create.
+	Label string
 
 	wire any // the desired value: what Apply sends
 	from any // the live value that the change was planned from
@@ -49,7 +99,7 @@ type ValueChange struct {
 // SecretChange is one write-only field that a step sends.
 type SecretChange struct {
 	Name   string
-	Why    string // "new": sent on create; "asked": sent since --send-secrets asked for it
+	Why    string // "new": sent on create; "changed": in Git; "asked": --send-secrets asked for it
 	Sealed bool   // not decrypted: it can be planned, not applied
 }
 
@@ -60,8 +110,33 @@ type Plan struct {
 	Steps    []*Step
 	// Unchanged counts, per kind, the desired objects that need nothing.
 	Unchanged map[string]int
-	// Diagnostics are the warnings that belong to the plan.
+	// Diagnostics are the warnings that belong to the plan, and with severity
+	// Error the reasons why it must not be applied as it is (limits, policy).
 	Diagnostics Diagnostics
+	Owner       string
+	// Orphans are live objects of this owner without a manifest.
+	Orphans []Orphan
+	// Secrets is the state of every declared write-only field.
+	Secrets []SecretState
+}
+
+// Orphan is an owned object whose manifest is gone, or one whose marker is not
+// its own.
+type Orphan struct {
+	Object  *Object
+	Origin  Origin
+	Protect bool
+	Deleted bool   // the plan deletes it
+	Why     string // why it is kept
+}
+
+// SecretState says what is known of a write-only field that a manifest declares.
+type SecretState struct {
+	Object *Object
+	Field  string
+	Status string // "new", "changed", "unchanged", "unknown"
+	Why    string // for "unknown"
+	Sent   bool
 }
 
 // Step is one write of a plan.
@@ -91,6 +166,7 @@ const (
 	Applied      Result = "applied"
 	AlreadyDone  Result = "already done" // the server had it when we looked again
 	Failed       Result = "failed"
+	Unmarked     Result = "not marked"    // the server refuses the marker: the object can't be adopted
 	Conflicted   Result = "conflict"      // somebody changed the object after the plan
 	Blocked      Result = "blocked"       // something it needs failed
 	NotAttempted Result = "not attempted" // the run ended before

@@ -17,6 +17,10 @@ func (d *desiring) checkMetadata(o *Object) {
 		d.add(Diagnostic{Code: "metadata", Pos: meta.Pos, Object: kind.Name, Summary: kind.Name + " can't be created",
 			Detail: "there is always exactly one, made by the server: remove createOnly"})
 	}
+	if kind.Resource.Mode == schema.Singleton && meta.Absent {
+		d.add(Diagnostic{Code: "metadata", Pos: meta.Pos, Object: kind.Name, Summary: kind.Name + " can't be deleted",
+			Detail: "there is always exactly one, made by the server: remove absent"})
+	}
 	for _, ignore := range meta.IgnoreChanges {
 		d.checkIgnore(kind, ignore.Path, ignore.Pos)
 	}
@@ -57,7 +61,7 @@ func (d *desiring) checkIgnore(kind *schema.Kind, path string, pos Position) {
 // check reports what the schema has against a complete object.
 func (d *desiring) check(o *Object) {
 	form := schema.Whole
-	if o.Doc.Meta.Existing || o.Kind.Resource.Mode == schema.Singleton {
+	if o.Doc.Meta.Existing || o.Doc.Meta.Absent || o.Doc.Meta.Release || o.Kind.Resource.Mode == schema.Singleton {
 		form = schema.Partial
 	}
 	d.problems(o, d.set.Validate(o.Kind, d.written(o), form))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"proxbox-sync/schema"
 )
@@ -22,8 +23,11 @@ const (
 // locate looks up an object whose write was refused by its guard, or may or may
 // not have arrived.
 func (a *applying) locate(s *Step) (standing, error) {
-	if s.Change.Action == Create {
+	switch s.Change.Action {
+	case Create:
 		return a.locateCreate(s)
+	case Delete:
+		return a.locateDelete(s)
 	}
 	return a.locateUpdate(s)
 }
@@ -33,12 +37,12 @@ func (a *applying) locate(s *Step) (standing, error) {
 func (a *applying) locateCreate(s *Step) (standing, error) {
 	c := s.Change
 	where := map[string]any{}
-	for _, name := range c.Desired.Kind.Resource.Key {
-		where[name] = a.wireValue(c.Desired.Kind.Field(name), c.Desired.Fields[name])
+	for _, name := range c.Object().Kind.Resource.Key {
+		where[name] = a.wireValue(c.Object().Kind.Field(name), c.Object().Fields[name])
 	}
 	var found []Row
-	err := a.read(Query{Kind: c.Desired.Kind.Name, Fields: fieldNames(c), Where: where}, func(r Row) error {
-		if a.agrees(c, r, extraDeclared(c.Desired)) {
+	err := a.read(Query{Kind: c.Object().Kind.Name, Fields: fieldNames(c), Where: where}, func(r Row) error {
+		if a.agrees(c, r, extraDeclared(c.Object())) {
 			found = append(found, r)
 		}
 		return nil
@@ -51,8 +55,8 @@ func (a *applying) locateCreate(s *Step) (standing, error) {
 	case len(found) > 1:
 		return elsewhere, nil
 	}
-	a.rows[c.Desired], a.versions[c.Desired] = found[0].ID, found[0].Version
-	if a.agreesAll(c, found[0], wanted) {
+	a.rows[c.Object()], a.versions[c.Object()] = found[0].ID, found[0].Version
+	if a.agreesAll(c, found[0], wanted) && c.markerIs(found[0], true) {
 		return after, nil
 	}
 	return elsewhere, nil
@@ -64,7 +68,7 @@ func (a *applying) locateCreate(s *Step) (standing, error) {
 func (a *applying) locateUpdate(s *Step) (standing, error) {
 	c := s.Change
 	var row *Row
-	err := a.read(Query{Kind: c.Desired.Kind.Name, Fields: fieldNames(c), Rows: []RowID{a.row(c.Desired)}}, func(r Row) error {
+	err := a.read(Query{Kind: c.Object().Kind.Name, Fields: fieldNames(c), Rows: []RowID{a.row(c.Object())}}, func(r Row) error {
 		row = &r
 		return nil
 	})
@@ -74,15 +78,44 @@ func (a *applying) locateUpdate(s *Step) (standing, error) {
 	case row == nil:
 		return elsewhere, nil
 	}
-	a.versions[c.Desired] = row.Version
-	done := a.agreesAll(c, *row, wanted)
+	a.versions[c.Object()] = row.Version
+	done := a.agreesAll(c, *row, wanted) && c.markerIs(*row, true)
 	switch {
 	case done && len(c.Secrets) == 0:
 		return after, nil
-	case done, a.agreesAll(c, *row, planned):
+	case done, a.agreesAll(c, *row, planned) && c.markerIs(*row, false):
 		return before, nil
 	}
 	return elsewhere, nil
+}
+
+// locateDelete: gone is done. One that is still there may be deleted only while
+// it is what the plan saw: the same key and the same marker.
+func (a *applying) locateDelete(s *Step) (standing, error) {
+	live := s.Change.Live
+	names := slices.Clone(live.Kind.Resource.Key)
+	if _, ok := live.Fields[customFields]; ok {
+		names = append(names, customFields)
+	}
+	found, version, same := false, "", true
+	err := a.read(Query{Kind: live.Kind.Name, Fields: names, Rows: []RowID{live.Row}}, func(r Row) error {
+		found, version = true, r.Version
+		for _, name := range names {
+			f := live.Kind.Field(name)
+			same = same && canonical(f, a.wireValue(f, live.Fields[name])) == canonical(f, r.Fields[name])
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return elsewhere, err
+	case !found:
+		return after, nil
+	case !same:
+		return elsewhere, nil
+	}
+	a.versions[live] = version
+	return before, nil
 }
 
 func (a *applying) read(q Query, row func(Row) error) error {
@@ -99,7 +132,10 @@ func fieldNames(c *Change) []string {
 	for _, fc := range c.Fields {
 		names = append(names, fc.Field.Name)
 	}
-	return append(append(names, c.Desired.Kind.Resource.Key...), extraDeclared(c.Desired)...)
+	if c.Marker != nil {
+		names = append(names, customFields)
+	}
+	return append(append(names, c.Object().Kind.Resource.Key...), extraDeclared(c.Object())...)
 }
 
 // wanted and planned are the two values of a field change that a live value is
@@ -127,10 +163,28 @@ func (a *applying) agreesAll(c *Change, r Row, value func(FieldChange) any) bool
 // agrees reports whether a row has the desired values of some fields.
 func (a *applying) agrees(c *Change, r Row, names []string) bool {
 	for _, name := range names {
-		f := c.Desired.Kind.Field(name)
-		if canonical(f, a.wireValue(f, c.Desired.Fields[name])) != canonical(f, r.Fields[name]) {
+		f := c.Object().Kind.Field(name)
+		if canonical(f, a.wireValue(f, c.Object().Fields[name])) != canonical(f, r.Fields[name]) {
 			return false
 		}
 	}
 	return true
+}
+
+// markerIs reports whether a row has the marker that a change writes, or the one
+// that it was planned from. A change that writes none does not care.
+func (c *Change) markerIs(r Row, written bool) bool {
+	if c.Marker == nil {
+		return true
+	}
+	entries, _ := r.Fields[customFields].(map[string]any)
+	want := c.Marker.value
+	if !written {
+		before := map[string]any{}
+		if c.Live != nil {
+			before, _ = c.Live.Fields[customFields].(map[string]any)
+		}
+		want = before[MarkerField]
+	}
+	return string(appendExact(nil, entries[MarkerField])) == string(appendExact(nil, want))
 }

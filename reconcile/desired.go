@@ -92,7 +92,34 @@ func (d *desiring) object(doc *Document) *Object {
 	for i := range doc.Spec.Members {
 		d.field(o, &doc.Spec.Members[i])
 	}
+	d.renamedFrom(o)
 	return o
+}
+
+// renamedFrom reads metadata.renamedFrom like a reference to an object of the
+// same kind: the last field of the key, or a map of key fields.
+func (d *desiring) renamedFrom(o *Object) {
+	n := o.Doc.Meta.RenamedFrom
+	if n == nil {
+		return
+	}
+	if len(o.Kind.Resource.Key) == 0 {
+		d.add(Diagnostic{Code: "metadata", Pos: n.Pos, Object: o.Kind.Name, Summary: o.Kind.Name + " has no key and can't be renamed"})
+		return
+	}
+	s, ok := d.selector(o, "metadata.renamedFrom", o.Kind.Name, n)
+	if !ok {
+		return
+	}
+	for name := range s.Fields {
+		if s.Row != 0 || !slices.Contains(o.Kind.Resource.Key, name) {
+			d.add(Diagnostic{Code: "metadata", Pos: n.Pos, Object: o.Kind.Name,
+				Summary: fmt.Sprintf("metadata.renamedFrom: %q is not part of the key", name),
+				Detail:  fmt.Sprintf("the key is %v", o.Kind.Resource.Key)})
+			return
+		}
+	}
+	o.renamedFrom = s.Fields
 }
 
 func managedKinds(set *schema.Set) []string {

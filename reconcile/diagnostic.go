@@ -26,6 +26,7 @@ const (
 	SecretKey                 // a secret can't be decrypted or trusted, or stands in plain text
 	Policy                    // refused by a policy
 	ServerSide                // the server can't do what the manifests ask
+	Contested                 // another owner has it
 )
 
 // Diagnostic is one mistake or doubt, made for the person who can mend it. Its

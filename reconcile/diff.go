@@ -13,92 +13,199 @@ type DiffOptions struct {
 	IgnoreChanges map[string][]string // kind -> fields, beside metadata.ignoreChanges
 	// SendSecrets reports whether an update sends a write-only field; nil: never.
 	SendSecrets func(o *Object, field string) bool
+	Ownership   Ownership
+}
+
+// Difference is the result of Diff.
+type Difference struct {
+	Changes   []*Change
+	Unchanged map[string]int // desired objects that need nothing, by kind
+	Secrets   []SecretState
 }
 
 // Diff compares linked states. It returns the objects that differ, by kind and
-// in the order of the manifests, how many of each kind do not, and what speaks
-// against creating one.
-func Diff(set *schema.Set, desired *State, o DiffOptions) ([]*Change, map[string]int, Diagnostics) {
-	var changes []*Change
-	var diags Diagnostics
-	unchanged := map[string]int{}
+// in the order of the manifests, and what speaks against changing one.
+func Diff(set *schema.Set, desired, live *State, o DiffOptions) (Difference, Diagnostics) {
+	d := &differing{set: set, options: o, out: Difference{Unchanged: map[string]int{}},
+		own: &owning{Ownership: o.Ownership, attached: live.Marked}}
 	for _, kind := range sortedKeys(desired.Objects) {
 		for _, object := range desired.Objects[kind] {
-			change := compare(object, o)
+			change := d.compare(object)
 			if change == nil {
-				unchanged[kind]++
+				d.out.Unchanged[kind]++
 				continue
 			}
-			if change.Action == Create {
-				diags = append(diags, createProblems(set, object)...)
-			}
-			changes = append(changes, change)
+			d.out.Changes = append(d.out.Changes, change)
 		}
 	}
-	return changes, unchanged, diags.Sorted()
+	return d.out, append(d.diags, d.own.diags...).Sorted()
 }
 
-func createProblems(set *schema.Set, o *Object) Diagnostics {
-	var diags Diagnostics
-	for _, p := range set.Validate(o.Kind, forSchema(o.Fields).(map[string]any), schema.Create) {
+// differing is the work of one call of Diff.
+type differing struct {
+	set     *schema.Set
+	options DiffOptions
+	own     *owning
+	out     Difference
+	diags   Diagnostics
+}
+
+func (d *differing) createProblems(o *Object) {
+	for _, p := range d.set.Validate(o.Kind, forSchema(o.Fields).(map[string]any), schema.Create) {
 		pos, _ := o.Doc.at(p.Pointer)
-		diags = append(diags, Diagnostic{Severity: Error, Code: "create-rule", Pos: pos, Object: o.String(), Field: p.Field,
+		d.diags = append(d.diags, Diagnostic{Severity: Error, Code: "create-rule", Pos: pos, Object: o.String(), Field: p.Field,
 			Summary: "it would be created, but " + p.Message, Detail: p.Hint})
 	}
-	return diags
 }
 
 // compare returns what has to be done to one object, nil for nothing.
-func compare(desired *Object, o DiffOptions) *Change {
-	live := desired.Peer
-	if live == nil && desired.Kind.Resource.Mode != schema.Singleton {
-		return creation(desired)
-	}
-	if desired.Doc.Meta.CreateOnly {
+func (d *differing) compare(o *Object) *Change {
+	old, claim := d.own.admit(o)
+	switch meta := o.Doc.Meta; {
+	case meta.Absent:
+		return d.absence(o, old, claim)
+	case meta.Release:
+		if o.Peer == nil || claim != ours {
+			return nil
+		}
+		return &Change{Action: Mark, Desired: o, Live: o.Peer, Marker: &MarkerChange{Why: "released"}}
+	case o.Peer == nil && o.Kind.Resource.Mode != schema.Singleton:
+		d.createProblems(o)
+		return d.creation(o)
+	case meta.CreateOnly:
 		return nil
 	}
-	if live == nil {
-		// The server makes a singleton's row when it is first asked for.
-		live = &Object{Kind: desired.Kind, Fields: map[string]any{}}
-	}
-	change := &Change{Action: Update, Desired: desired, Live: desired.Peer}
-	ignored := ignoredPaths(desired, o.IgnoreChanges)
-	for _, f := range desired.Kind.Fields {
-		want, declared := desired.Fields[f.Name]
-		switch {
-		case !declared:
-		case f.WriteOnly:
-			if o.SendSecrets != nil && o.SendSecrets(desired, f.Name) {
-				change.Secrets = append(change.Secrets, secretChange(f, want, "asked"))
-			}
-		case f.Class == schema.Map:
-			change.Fields = append(change.Fields, compareMap(f, want, live.Fields[f.Name], ignored)...)
-		default:
-			inner, all := nested("", f.Name, ignored)
-			if all {
-				continue
-			}
-			if fc, differs := compareField(f, want, live.Fields[f.Name], inner); differs {
-				change.Fields = append(change.Fields, fc)
-			}
-		}
+	change := &Change{Action: Update, Desired: o, Live: o.Peer, RenamedOutside: o.renamedOutside}
+	ignored := ignoredPaths(o, d.options.IgnoreChanges)
+	d.fields(change, old, ignored)
+	sent := d.secrets(change, old, claim)
+	d.own.retarget(change)
+	d.mark(change, old, claim, sent, ignored)
+	if o.Peer != nil && o.Peer.Display() != o.Display() && len(change.Fields) > 0 {
+		change.RenamedFrom = o.Peer.Display()
 	}
 	if len(change.Fields) == 0 && len(change.Secrets) == 0 {
-		return nil
+		if change.Marker == nil {
+			return nil
+		}
+		change.Action = Mark
 	}
 	findInner(change)
 	return change
 }
 
-func creation(desired *Object) *Change {
-	change := &Change{Action: Create, Desired: desired}
-	for _, f := range desired.Kind.Fields {
-		v, declared := desired.Fields[f.Name]
+// absence deletes an object that must not exist.
+func (d *differing) absence(o *Object, old Marker, claim claim) *Change {
+	if o.Peer == nil {
+		return nil
+	}
+	if claim == ours && old.Protect {
+		d.diags = append(d.diags, Diagnostic{Severity: Error, Trouble: Policy, Code: "protected", Pos: o.Doc.Pos, Object: o.String(),
+			Summary: "it is protected and must not exist",
+			Detail:  "apply it once with metadata.protect: false, and delete it then"})
+	}
+	return &Change{Action: Delete, Desired: o, Live: o.Peer}
+}
+
+// fields compares the declared fields that can be read.
+func (d *differing) fields(change *Change, old Marker, ignored []string) {
+	o, live := change.Desired, change.Live
+	if live == nil {
+		// The server makes a singleton's row when it is first asked for.
+		live = &Object{Kind: o.Kind, Fields: map[string]any{}}
+	}
+	for _, f := range o.Kind.Fields {
+		want, declared := o.Fields[f.Name]
+		if !declared || f.WriteOnly {
+			continue
+		}
+		if f.Class == schema.Map {
+			change.Fields = append(change.Fields, compareMap(f, want, live.Fields[f.Name], ignored)...)
+			continue
+		}
+		inner, all := nested("", f.Name, ignored)
+		if all {
+			continue
+		}
+		if fc, differs := compareField(f, want, live.Fields[f.Name], inner); differs {
+			change.Fields = append(change.Fields, fc)
+		}
+	}
+	if d.own.carries(o) {
+		for i := range change.Fields {
+			change.Fields[i].Label = d.own.label(o, old, change.Fields[i])
+		}
+	}
+}
+
+// secrets decides which write-only fields are sent, and returns those whose
+// present value the server has after the change.
+func (d *differing) secrets(change *Change, old Marker, claim claim) map[string]bool {
+	o, sent := change.Desired, map[string]bool{}
+	for _, f := range o.Kind.Fields {
+		v, declared := o.Fields[f.Name]
+		if !declared || !f.WriteOnly {
+			continue
+		}
+		state := d.own.secretState(o, f, v, old, claim)
+		why := ""
+		switch {
+		case d.options.SendSecrets != nil && d.options.SendSecrets(o, f.Name):
+			why = "asked"
+		case state.Status == "changed":
+			why = "changed"
+		}
+		switch {
+		case why != "":
+			d.own.older(o, f, v, old)
+			change.Secrets = append(change.Secrets, secretChange(f, v, why))
+			state.Sent, sent[f.Name] = true, true
+		case state.Status == "unchanged", d.own.AcceptSecrets:
+			sent[f.Name] = true
+		}
+		d.out.Secrets = append(d.out.Secrets, state)
+	}
+	return sent
+}
+
+// mark decides whether the marker has to be written.
+func (d *differing) mark(change *Change, old Marker, claim claim, sent map[string]bool, ignored []string) {
+	o := change.Desired
+	if !d.own.carries(o) || claim == unreadable {
+		return
+	}
+	next := d.own.next(o, old, claim, sent, ignored)
+	change.Released = d.own.released(old, next)
+	if claim != unmarked && old.equal(next) {
+		return
+	}
+	change.Marker = &MarkerChange{Why: markerWhy(o, claim), value: next.value()}
+}
+
+func markerWhy(o *Object, claim claim) string {
+	switch {
+	case o.Peer == nil:
+		return "created"
+	case claim == unmarked:
+		return "adopted"
+	case claim == theirs && o.Kind.Resource.Mode != schema.Singleton:
+		return "taken over"
+	}
+	return "updated"
+}
+
+func (d *differing) creation(o *Object) *Change {
+	change := &Change{Action: Create, Desired: o}
+	sent := map[string]bool{}
+	for _, f := range o.Kind.Fields {
+		v, declared := o.Fields[f.Name]
 		switch {
 		case !declared:
 		case f.WriteOnly:
 			if _, ok := v.(Secret); ok {
 				change.Secrets = append(change.Secrets, secretChange(f, v, "new"))
+				sent[f.Name] = true
+				d.out.Secrets = append(d.out.Secrets, SecretState{Object: o, Field: f.Name, Status: "new", Sent: true})
 			}
 		case f.Class == schema.Map:
 			for _, fc := range compareMap(f, v, nil, nil) {
@@ -108,6 +215,9 @@ func creation(desired *Object) *Change {
 		default:
 			change.Fields = append(change.Fields, FieldChange{Name: f.Name, Field: f, After: Shown(v), wire: v})
 		}
+	}
+	if !o.Doc.Meta.CreateOnly {
+		d.mark(change, Marker{}, unmarked, sent, ignoredPaths(o, d.options.IgnoreChanges))
 	}
 	return change
 }
@@ -197,4 +307,4 @@ func overlay(want, have any, path []string) any {
 }
 
 // String is the action and the object, for logs and errors.
-func (c *Change) String() string { return fmt.Sprintf("%s %s", c.Action, c.Desired) }
+func (c *Change) String() string { return fmt.Sprintf("%s %s", c.Action, c.Object()) }

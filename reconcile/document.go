@@ -65,7 +65,10 @@ type Metadata struct {
 	Existing      bool     // made by someone else: only declared fields are managed, never created
 	CreateOnly    bool     // created when missing, never updated
 	Patch         bool     // merged over the document of the same kind and key
-	Protect       bool     // never deleted by this tool
+	Protect       bool     // never deleted by this tool, also after the manifest is gone
+	Absent        bool     // must not exist
+	Release       bool     // stop managing: remove the marker, leave the object
+	RenamedFrom   *Node    // the old key, as a reference is written; nil for none
 	IgnoreChanges []Ignore // fields that are set on create and not compared afterwards
 	Pos           Position // of the metadata mapping
 }

@@ -21,6 +21,15 @@ func (o *Object) liveRow() RowID {
 	return o.Row
 }
 
+// declared is the desired side of the object where there is one: the side whose
+// key counts, also while the server still has the old name.
+func (o *Object) declared() *Object {
+	if o.Doc == nil && o.Peer != nil {
+		return o.Peer
+	}
+	return o
+}
+
 // field returns the value of a field as far as either side knows it: what the
 // manifests declare, else what the server has.
 func (o *Object) field(name string) (any, bool) {
@@ -58,7 +67,7 @@ func (o *Object) keyTextDepth(depth int) (string, bool) {
 				b = fmt.Appendf(b, "%s#%d", ref.Kind, ref.Row)
 				continue
 			}
-			key, ok := ref.Target.keyTextDepth(depth + 1)
+			key, ok := ref.Target.declared().keyTextDepth(depth + 1)
 			if !ok {
 				return "", false
 			}

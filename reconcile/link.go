@@ -13,15 +13,14 @@ import (
 // and Peer. live may be nil: then only what the manifests alone prove wrong is
 // reported, and references that they do not satisfy stay Selectors.
 func Link(set *schema.Set, desired, live *State) Diagnostics {
-	l := &linking{set: set, desired: desired, live: live, begun: map[string]bool{}, linked: map[string]bool{},
+	return LinkOwned(set, desired, live, Ownership{})
+}
+
+// LinkOwned is Link for a run with an owner: an object that was renamed on the
+// server is recognised by its marker.
+func LinkOwned(set *schema.Set, desired, live *State, own Ownership) Diagnostics {
+	l := &linking{own: &owning{Ownership: own}, set: set, desired: desired, live: live, begun: map[string]bool{}, linked: map[string]bool{},
 		indexes: map[string]map[string][]*Object{}, building: map[string]bool{}}
-	if live != nil {
-		for _, kind := range sortedKeys(live.Objects) {
-			for _, o := range live.Objects[kind] {
-				o.Key, _ = o.keyText()
-			}
-		}
-	}
 	for _, kind := range sortedKeys(desired.Objects) {
 		l.linkKind(set.Kind(kind))
 	}
@@ -32,11 +31,53 @@ func Link(set *schema.Set, desired, live *State) Diagnostics {
 			}
 		}
 	}
+	if live != nil {
+		for _, kind := range sortedKeys(live.Objects) {
+			l.liveKeys(kind)
+		}
+	}
+	l.absentTargets()
 	return l.diags.Sorted()
+}
+
+// absentTargets reports references to objects that must not exist.
+func (l *linking) absentTargets() {
+	for _, kind := range sortedKeys(l.desired.Objects) {
+		for _, o := range l.desired.Objects[kind] {
+			if o.Doc.Meta.Absent || o.Doc.Meta.Release {
+				continue
+			}
+			for _, f := range referenceFields(o.Kind) {
+				list, ok := o.Fields[f.Name].([]any)
+				if !ok {
+					list = []any{o.Fields[f.Name]}
+				}
+				for _, v := range list {
+					if ref, ok := v.(Ref); ok && ref.Target != nil && ref.Target.Doc != nil && ref.Target.Doc.Meta.Absent {
+						l.diags = append(l.diags, Diagnostic{Severity: Error, Code: "absent-reference", Pos: o.fieldPos(f.Name),
+							Object: o.String(), Field: f.Name, Summary: fmt.Sprintf("field %q refers to %s, which must not exist", f.Name, ref.Target),
+							Related: []Related{{Pos: ref.Target.Doc.Pos, Message: "metadata.absent"}}})
+					}
+				}
+			}
+		}
+	}
+}
+
+// liveKeys computes the keys of a kind's live objects. A key that refers to an
+// object that is being renamed has the new name, as the desired side has.
+func (l *linking) liveKeys(kind string) {
+	if l.live == nil {
+		return
+	}
+	for _, o := range l.live.Objects[kind] {
+		o.Key, _ = o.keyText()
+	}
 }
 
 // linking is the work of one call of Link.
 type linking struct {
+	own           *owning
 	set           *schema.Set
 	desired, live *State
 	diags         Diagnostics
@@ -62,6 +103,12 @@ func (l *linking) linkKind(kind *schema.Kind) {
 		}
 		o.Key, _ = o.keyText()
 	}
+	for _, name := range kind.Resource.Key {
+		if f := kind.Field(name); f.Ref != nil {
+			l.linkKind(l.set.Kind(f.Ref.Kind))
+		}
+	}
+	l.liveKeys(kind.Name)
 	l.match(kind, objects)
 	l.linked[kind.Name] = true
 }

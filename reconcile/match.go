@@ -23,6 +23,7 @@ func (l *linking) match(kind *schema.Kind, objects []*Object) {
 	}
 	groups := map[string][]*Object{}
 	var keys []string
+	objects = l.renamed(objects, live)
 	for _, o := range objects {
 		if o.Key == "" {
 			continue // a reference in the key was not found, which is reported
@@ -38,6 +39,7 @@ func (l *linking) match(kind *schema.Kind, objects []*Object) {
 	if l.live == nil {
 		return
 	}
+	l.recognise(kind, objects)
 	for _, o := range objects {
 		if o.Peer == nil && o.Doc.Meta.Existing && o.Key != "" && !l.reported(o) {
 			l.missing(o)
@@ -46,7 +48,7 @@ func (l *linking) match(kind *schema.Kind, objects []*Object) {
 }
 
 func (l *linking) matchGroup(desired, live []*Object) {
-	desired = l.dropTwins(desired)
+	desired, live = l.dropTwins(desired), unmatched(live)
 	if len(desired) == 1 && len(live) == 1 {
 		pair(desired[0], live[0])
 		return
@@ -67,7 +69,7 @@ func (l *linking) matchGroup(desired, live []*Object) {
 			l.severalLive(o, exact)
 		}
 	}
-	live = slices.DeleteFunc(slices.Clone(live), func(o *Object) bool { return o.Peer != nil })
+	live = unmatched(live)
 	if len(rest) == 0 || len(live) == 0 {
 		return
 	}
@@ -154,4 +156,86 @@ func (l *linking) missing(o *Object) {
 	l.diags = append(l.diags, Diagnostic{Severity: Error, Code: "missing-object", Pos: o.Doc.Pos, Object: o.String(),
 		Summary: "metadata.existing, but the server has no such object",
 		Detail:  near + "it is made by someone else; without metadata.existing it would be created"})
+}
+
+func unmatched(live []*Object) []*Object {
+	return slices.DeleteFunc(slices.Clone(live), func(o *Object) bool { return o.Peer != nil })
+}
+
+// renamed pairs objects with metadata.renamedFrom with the live object of the
+// old key, and returns the others. Once that is done the old key is gone, and
+// the object is matched by its key like any other.
+func (l *linking) renamed(objects []*Object, live map[string][]*Object) []*Object {
+	var rest []*Object
+	for _, o := range objects {
+		old := l.oldObject(o)
+		if old == nil || l.live == nil || o.Key == "" {
+			rest = append(rest, o)
+			continue
+		}
+		from := live[old.Key]
+		switch {
+		case old.Key == o.Key || len(from) == 0:
+			rest = append(rest, o)
+		case len(live[o.Key]) > 0:
+			l.diags = append(l.diags, Diagnostic{Severity: Error, Code: "rename-conflict", Pos: o.Doc.Pos, Object: o.String(),
+				Summary: fmt.Sprintf("renamedFrom: the server has both, the old %s and the new name", old.Display()),
+				Detail:  "remove metadata.renamedFrom, or one of the two objects; candidates: " + labels(append(slices.Clone(from), live[o.Key]...))})
+		case len(from) > 1:
+			l.severalLive(o, from)
+		default:
+			pair(o, from[0])
+		}
+	}
+	return rest
+}
+
+// oldObject is the object as it was called before: the key with the fields of
+// metadata.renamedFrom in it.
+func (l *linking) oldObject(o *Object) *Object {
+	if o.renamedFrom == nil {
+		return nil
+	}
+	old := &Object{Kind: o.Kind, Fields: map[string]any{}, Doc: o.Doc}
+	for _, name := range o.Kind.Resource.Key {
+		old.Fields[name] = o.Fields[name]
+	}
+	for name, v := range o.renamedFrom {
+		old.Fields[name] = v
+	}
+	for _, name := range o.Kind.Resource.Key {
+		l.resolveField(old, name)
+	}
+	old.Key, _ = old.keyText()
+	return old
+}
+
+// recognise pairs desired objects that no key led to with live ones whose marker
+// says that they are theirs: somebody renamed them on the server. Two live
+// objects with one recorded key mean that a marker was copied: no guess.
+func (l *linking) recognise(kind *schema.Kind, objects []*Object) {
+	if !l.own.marks(kind) {
+		return
+	}
+	byMarker := map[string][]*Object{}
+	for _, o := range l.live.Objects[kind.Name] {
+		if m, claim := l.own.claim(o); claim == ours {
+			byMarker[m.Key] = append(byMarker[m.Key], o)
+		}
+	}
+	for _, o := range objects {
+		if o.Peer != nil || o.Key == "" || l.reported(o) {
+			continue
+		}
+		found := byMarker[o.keyDigest()]
+		switch {
+		case len(found) == 1 && found[0].Peer == nil:
+			pair(o, found[0])
+			o.renamedOutside = true
+		case len(found) > 1:
+			l.diags = append(l.diags, Diagnostic{Severity: Error, Code: "copied-marker", Pos: o.Doc.Pos, Object: o.String(),
+				Summary: "it was renamed on the server, and several objects there carry its marker",
+				Detail:  "rename the right one back in NetBox; candidates: " + labels(found)})
+		}
+	}
 }

@@ -93,6 +93,8 @@ type memory struct {
 	before, after func(kind string, op reconcile.Operation, w reconcile.Write) *reconcile.Outcome
 	// without names the fields that this server does not have.
 	without map[string]bool
+	// elsewhere counts the rows at paths that no kind describes.
+	elsewhere map[string]int
 }
 
 func newMemory(set *schema.Set) *memory {
@@ -180,6 +182,13 @@ func (m *memory) Write(ctx context.Context, kind string, op reconcile.Operation,
 	return nil
 }
 
+func (m *memory) Count(_ context.Context, path, _ string, _ reconcile.RowID) (int, error) {
+	if n, ok := m.elsewhere[path]; ok {
+		return n, nil
+	}
+	return 0, reconcile.ErrNoKind
+}
+
 func (m *memory) write(kind string, op reconcile.Operation, w reconcile.Write) reconcile.Outcome {
 	fields := maps.Clone(w.Fields)
 	m.writes = append(m.writes, fmt.Sprintf("%s %s %v", op, kind, slices.Sorted(maps.Keys(fields))))
@@ -190,6 +199,10 @@ func (m *memory) write(kind string, op reconcile.Operation, w reconcile.Write) r
 	r, ok := m.rows[kind][w.Row]
 	if !ok {
 		return reconcile.Outcome{Verdict: reconcile.Refused, Messages: []reconcile.FieldMessage{{Text: "no such object"}}}
+	}
+	if op == reconcile.OpDelete && (w.IfVersion == "" || w.IfVersion == r.Version) {
+		delete(m.rows[kind], w.Row)
+		return reconcile.Outcome{Verdict: reconcile.Done, Row: w.Row}
 	}
 	if w.IfVersion != "" && w.IfVersion != r.Version {
 		return reconcile.Outcome{Verdict: reconcile.Conflict}

@@ -23,10 +23,43 @@ import (
 //   - A reference is its target. Sets are sorted, without repetitions; an empty
 //     list is null.
 
-// canonical returns the normal form of a value of a field.
+// canonical returns the normal form of a value of a field, for comparison
+// within a run: a reference is the row of its target where it has one.
 func canonical(f *schema.Field, v any) string {
 	return string(appendCanonical(nil, f, v))
 }
+
+// portable returns the normal form of a value for a digest that outlives the
+// run: a reference is the key of its target.
+func portable(f *schema.Field, v any) string {
+	return string(appendCanonical(nil, f, byKey(v)))
+}
+
+// byKey replaces references by the keys of their targets.
+func byKey(v any) any {
+	switch v := v.(type) {
+	case Ref:
+		if v.Target == nil {
+			return v
+		}
+		target := v.Target.declared()
+		key, ok := target.keyText()
+		if !ok {
+			return v
+		}
+		return targetKey{target.Kind.Name, key}
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = byKey(v[i])
+		}
+		return out
+	}
+	return v
+}
+
+// targetKey is a reference in portable form.
+type targetKey struct{ kind, key string }
 
 func appendCanonical(b []byte, f *schema.Field, v any) []byte {
 	if v == nil {
@@ -136,6 +169,8 @@ func appendExact(b []byte, v any) []byte {
 		return strconv.AppendQuote(append(b, "secret:"...), v.cipher)
 	case Ref:
 		return appendReference(b, v)
+	case targetKey:
+		return append(append(append(b, v.kind...), '='), v.key...)
 	case Selector:
 		return appendSelector(b, v)
 	case []any:

@@ -19,12 +19,21 @@ type Object struct {
 	Doc *Document
 	// Peer is the object on the other side that was matched with this one.
 	Peer *Object
+
+	// renamedFrom are the key fields of metadata.renamedFrom, on the desired side.
+	renamedFrom    map[string]any
+	renamedOutside bool // Peer was recognised by its marker, not by its key
 }
 
 // State is all objects of one side that a run is about.
 type State struct {
 	// Objects are grouped by kind name, in the order they were declared or read.
 	Objects map[string][]*Object
+	// Marked names, on the live side, the kinds whose objects can carry the
+	// marker there; nil where nobody asked.
+	Marked map[string]bool
+	// Unread says why objects of a kind may be missing, by kind.
+	Unread map[string]string
 }
 
 // Add appends an object.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -22,13 +23,119 @@ const readsAtOnce = 4
 // not have or the token may not see; the error is for a server that can't be
 // read at all.
 func Observe(ctx context.Context, set *schema.Set, server Server, desired *State) (*State, Diagnostics, error) {
+	return ObserveOwned(ctx, set, server, desired, Ownership{})
+}
+
+// ObserveOwned is Observe for a run with an owner: it also reads the markers,
+// and, unless the run is a partial one, the objects of every kind that may have
+// one. It costs one request more, for the custom field itself.
+func ObserveOwned(ctx context.Context, set *schema.Set, server Server, desired *State, own Ownership) (*State, Diagnostics, error) {
 	needs := newNeeds(set)
 	for _, kind := range sortedKeys(desired.Objects) {
 		for _, o := range desired.Objects[kind] {
 			needs.object(o)
 		}
 	}
-	return observe(ctx, set, server, needs.queries(), desired)
+	demanded := needs.kinds()
+	for _, k := range set.Kinds() {
+		if own.marks(k) && (own.Partial == "" || demanded[k.Name]) {
+			needs.field(k, customFields)
+			needs.fields(k, holdingReferences(k))
+		}
+	}
+	reading := &reading{set: set, server: server, rows: map[string][]Row{}, coverage: map[string]Coverage{}}
+	if err := reading.all(ctx, needs.queries()); err != nil {
+		return nil, nil, err
+	}
+	instance, err := server.Instance(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	a := &abilities{server: server, instance: instance, reading: reading}
+	for _, kind := range sortedKeys(desired.Objects) {
+		if err := a.check(ctx, set.Kind(kind), desired.Objects[kind]); err != nil {
+			return nil, nil, err
+		}
+	}
+	a.checkTargets(demanded, desired)
+	live := reading.state()
+	if own.Owner != "" {
+		marker, err := reading.marked(ctx, own)
+		if err != nil {
+			return nil, nil, err
+		}
+		live.Marked, live.Unread = marker, reading.unread()
+		if len(marker) == 0 {
+			a.diags = append(a.diags, Diagnostic{Severity: Warning, Trouble: ServerSide, Code: "no-marker-field",
+				Summary: fmt.Sprintf("the server has no custom field %s for these kinds: nothing shows what is managed", MarkerField),
+				Detail: "run proxbox-sync init; if that was done before, somebody deleted the field and every marker with it. " +
+					"Until then nothing is pruned, no drift is told from intent, and secrets are sent on create only"})
+		}
+	}
+	return live, a.diags.Sorted(), nil
+}
+
+// holdingReferences are the references of a kind by which a delete of the target
+// deletes the object, or is refused.
+func holdingReferences(k *schema.Kind) []string {
+	var names []string
+	for _, f := range k.Fields {
+		if f.Class == schema.Reference && (f.Ref.OnDelete == "cascade" || f.Ref.OnDelete == "refuse") {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// markerModel is NetBox's name of the model of custom fields.
+const markerModel = "extras.customfield"
+
+// marked finds out which kinds can carry the marker: from the custom field
+// itself where the token may read it, else from the rows, which show every
+// custom field of their kind.
+func (r *reading) marked(ctx context.Context, own Ownership) (map[string]bool, error) {
+	marked := map[string]bool{}
+	for name, rows := range r.rows {
+		for _, row := range rows[:min(1, len(rows))] {
+			entries, _ := row.Fields[customFields].(map[string]any)
+			if _, ok := entries[MarkerField]; ok {
+				marked[name] = true
+			}
+		}
+	}
+	i := slices.IndexFunc(r.set.Kinds(), func(k *schema.Kind) bool { return k.Resource.ObjectType == markerModel })
+	if i < 0 {
+		return marked, nil
+	}
+	field := r.set.Kinds()[i]
+	q := Query{Kind: field.Name, Fields: []string{"name", "object_types"}, Where: map[string]any{"name": MarkerField}}
+	_, err := r.server.Read(ctx, q, func(row Row) error {
+		types, _ := row.Fields["object_types"].([]any)
+		for _, k := range r.set.Kinds() {
+			if own.marks(k) && slices.Contains(types, any(k.Resource.ObjectType)) {
+				marked[k.Name] = true
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, ErrNoKind) || errors.Is(err, ErrForbidden) {
+		err = nil
+	}
+	return marked, err
+}
+
+// unread says of which kinds objects may be missing, and why.
+func (r *reading) unread() map[string]string {
+	out := map[string]string{}
+	for kind, c := range r.coverage {
+		if !c.Complete {
+			out[kind] = c.Why
+		}
+	}
+	for kind, err := range r.failed {
+		out[kind] = err.Error()
+	}
+	return out
 }
 
 // List reads the objects of one kind that a query asks for, and what their
@@ -59,25 +166,6 @@ func List(ctx context.Context, set *schema.Set, server Server, q Query) (*State,
 	}
 	live := reading.state()
 	return live, reading.coverage[q.Kind], nil
-}
-
-func observe(ctx context.Context, set *schema.Set, server Server, queries []Query, desired *State) (*State, Diagnostics, error) {
-	reading := &reading{set: set, server: server, rows: map[string][]Row{}, coverage: map[string]Coverage{}}
-	if err := reading.all(ctx, queries); err != nil {
-		return nil, nil, err
-	}
-	instance, err := server.Instance(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	a := &abilities{server: server, instance: instance, reading: reading}
-	for _, kind := range sortedKeys(desired.Objects) {
-		if err := a.check(ctx, set.Kind(kind), desired.Objects[kind]); err != nil {
-			return nil, nil, err
-		}
-	}
-	a.checkTargets(queries, desired)
-	return reading.state(), a.diags.Sorted(), nil
 }
 
 // needs collects the fields to read by kind.
@@ -144,6 +232,14 @@ func (n *needs) value(v any) {
 			n.value(item)
 		}
 	}
+}
+
+func (n *needs) kinds() map[string]bool {
+	out := make(map[string]bool, len(n.wanted))
+	for kind := range n.wanted {
+		out[kind] = true
+	}
+	return out
 }
 
 func (n *needs) queries() []Query {
@@ -347,13 +443,11 @@ func (a *abilities) unchecked(kind *schema.Kind, unsure []string, seen map[strin
 }
 
 // checkTargets reports kinds that only references lead to and that can't be read.
-func (a *abilities) checkTargets(queries []Query, desired *State) {
-	for _, q := range queries {
-		err := a.reading.failed[q.Kind]
-		if err == nil || len(desired.Objects[q.Kind]) > 0 {
-			continue
+func (a *abilities) checkTargets(demanded map[string]bool, desired *State) {
+	for _, kind := range sortedKeys(demanded) {
+		if err := a.reading.failed[kind]; err != nil && len(desired.Objects[kind]) == 0 {
+			a.refused(nil, Position{}, kind, err)
 		}
-		a.refused(nil, Position{}, q.Kind, err)
 	}
 }
 

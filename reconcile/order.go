@@ -34,7 +34,7 @@ func newOrdering(changes []*Change) *ordering {
 		}
 	}
 	for _, s := range o.steps {
-		s.After = afterKinds(s.Change.Desired.Kind, o.remaining)
+		s.After = afterKinds(s.Change.Object().Kind, o.remaining)
 		for _, t := range s.Change.newTargets() {
 			if need := o.creates[t.object]; need != nil {
 				o.link(s, need)
@@ -88,7 +88,7 @@ func (o *ordering) run() Diagnostics {
 		for _, s := range now {
 			s.Wave = wave
 			o.done[s] = true
-			o.remaining[s.Change.Desired.Kind.Name]--
+			o.remaining[s.Change.Object().Kind.Name]--
 		}
 		wave++
 		for _, s := range now {
@@ -142,7 +142,7 @@ func (o *ordering) cut() (*Step, Diagnostics) {
 }
 
 func stepLess(a, b *Step) bool {
-	return a.Change.Desired.Kind.Name+"\x00"+a.Change.Desired.Key < b.Change.Desired.Kind.Name+"\x00"+b.Change.Desired.Key
+	return a.Change.Object().Kind.Name+"\x00"+a.Change.Object().Key < b.Change.Object().Kind.Name+"\x00"+b.Change.Object().Key
 }
 
 // cycle follows unfinished needs until a step repeats.
@@ -175,11 +175,11 @@ func deferrable(s, need *Step) string {
 	}
 	name := ""
 	for _, t := range s.Change.newTargets() {
-		if t.object != need.Change.Desired {
+		if t.object != need.Change.Object() {
 			continue
 		}
-		f := s.Change.Desired.Kind.Field(t.field)
-		if f.Required || slices.Contains(s.Change.Desired.Kind.Resource.Key, f.Name) {
+		f := s.Change.Object().Kind.Field(t.field)
+		if f.Required || slices.Contains(s.Change.Object().Kind.Resource.Key, f.Name) {
 			return "" // one that can't wait is enough
 		}
 		name = f.Name
@@ -216,7 +216,7 @@ func (o *ordering) postpone(s, need *Step, field string) *Step {
 
 func (o *ordering) unlink(s, need *Step) {
 	i := slices.Index(o.needs[s], need)
-	if i < 0 || slices.ContainsFunc(s.Change.newTargets(), func(t target) bool { return t.object == need.Change.Desired }) {
+	if i < 0 || slices.ContainsFunc(s.Change.newTargets(), func(t target) bool { return t.object == need.Change.Object() }) {
 		return
 	}
 	o.needs[s] = slices.Delete(o.needs[s], i, i+1)
@@ -229,10 +229,84 @@ func (o *ordering) unlink(s, need *Step) {
 func (o *ordering) hopeless(cycle []*Step) Diagnostics {
 	names := make([]string, len(cycle))
 	for i, s := range cycle {
-		names[i] = s.Change.Desired.String()
+		names[i] = s.Change.Object().String()
 	}
 	first := cycle[0].Change.Desired
 	return Diagnostics{{Severity: Error, Code: "reference-cycle", Pos: first.Doc.Pos, Object: first.String(),
 		Summary: "objects that need each other to be created: " + strings.Join(append(names, names[0]), " -> "),
 		Detail:  fmt.Sprintf("none of the %d references can be set later; remove one", len(cycle))}}
+}
+
+// deletes orders the deletes behind everything else: what refers to an object
+// goes before it, and an object that is moved away from a deleted one has to be
+// moved first, since a cascade would take it along.
+func (o *ordering) deletes(changes []*Change) []*Step {
+	first := 0
+	movers := map[RowID][]*Step{}
+	for _, s := range o.steps {
+		first = max(first, s.Wave+1)
+		if s.Change.Live != nil {
+			for _, target := range s.Change.Live.references() {
+				movers[target.Row] = append(movers[target.Row], s)
+			}
+		}
+	}
+	steps := make([]*Step, len(changes))
+	byObject := map[*Object]*Step{}
+	for i, c := range changes {
+		steps[i] = &Step{Change: c, Wave: first}
+		byObject[c.Live] = steps[i]
+	}
+	var wave func(s *Step, depth int) int
+	referrers := map[*Step][]*Step{}
+	for _, s := range steps {
+		for _, target := range s.Change.Live.references() {
+			if t := byObject[target]; t != nil && t != s {
+				referrers[t] = append(referrers[t], s)
+			}
+		}
+		for _, mover := range movers[s.Change.Live.Row] {
+			if slices.Contains(mover.Change.Live.references(), s.Change.Live) {
+				o.needs[s] = append(o.needs[s], mover)
+			}
+		}
+	}
+	waves := map[*Step]int{}
+	wave = func(s *Step, depth int) int {
+		if w, ok := waves[s]; ok || depth > maxKeyDepth {
+			return max(w, first)
+		}
+		w := first
+		for _, r := range referrers[s] {
+			o.needs[s] = append(o.needs[s], r)
+			w = max(w, wave(r, depth+1)+1)
+		}
+		waves[s] = w
+		return w
+	}
+	for _, s := range steps {
+		s.Wave = wave(s, 0)
+	}
+	return steps
+}
+
+// references are the live objects that a live object refers to, as far as both
+// were read.
+func (o *Object) references() []*Object {
+	var targets []*Object
+	for _, f := range o.Kind.Fields {
+		switch v := o.Fields[f.Name].(type) {
+		case Ref:
+			if v.Target != nil {
+				targets = append(targets, v.Target)
+			}
+		case []any:
+			for _, item := range v {
+				if ref, ok := item.(Ref); ok && ref.Target != nil {
+					targets = append(targets, ref.Target)
+				}
+			}
+		}
+	}
+	return targets
 }

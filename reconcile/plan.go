@@ -15,6 +15,7 @@ type PlanOptions struct {
 	Desired     DesiredOptions
 	Select      []Selection       // nil: everything
 	SendSecrets []SecretSelection // write-only fields that an update sends; nil: none
+	Ownership   Ownership
 }
 
 // Selection is one --select: a kind, or one object of it by its display text.
@@ -35,7 +36,7 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 	if err != nil {
 		return nil, diags, err
 	}
-	live, more, err := Observe(ctx, set, server, desired)
+	live, more, err := ObserveOwned(ctx, set, server, desired, o.Ownership)
 	if err != nil {
 		return nil, diags, err
 	}
@@ -43,26 +44,62 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 	if more.HasErrors() {
 		return nil, diags.Sorted(), nil
 	}
-	diags = append(diags, Link(set, desired, live)...)
+	diags = append(diags, LinkOwned(set, desired, live, o.Ownership)...)
 	if diags.HasErrors() {
 		return nil, diags.Sorted(), nil
 	}
 	selected, more := pick(desired, o.Select)
 	diags = append(diags, more...)
-	changes, unchanged, more := Diff(set, selected, DiffOptions{
-		IgnoreChanges: o.Desired.IgnoreChanges, SendSecrets: sender(o.SendSecrets)})
+	own := &owning{Ownership: o.Ownership, attached: live.Marked}
+	difference, more := Diff(set, selected, live, DiffOptions{
+		IgnoreChanges: o.Desired.IgnoreChanges, SendSecrets: sender(o.SendSecrets), Ownership: o.Ownership})
+	refusals, more := split(more)
 	diags = append(diags, more...)
-	diags = append(diags, outside(changes, o.Select)...)
+	diags = append(diags, outside(difference.Changes, o.Select)...)
+	refusals = append(refusals, own.incomplete()...)
 	if diags.HasErrors() {
-		return nil, diags.Sorted(), nil
+		return nil, append(diags, refusals...).Sorted(), nil
 	}
-	plan, more := NewPlan(instance, changes, unchanged)
+	orphans := own.orphans(live)
+	changes := append(difference.Changes, prune(orphans)...)
+	c := &cascading{ctx: ctx, set: set, server: server, own: own, live: live}
+	if err := c.takes(changes); err != nil {
+		return nil, diags, err
+	}
+	plan, more := NewPlan(instance, changes, difference.Unchanged)
 	diags = append(diags, more...).Sorted()
 	if diags.HasErrors() {
 		return nil, diags, nil
 	}
-	plan.Diagnostics = diags
-	return plan, diags, nil
+	plan.Owner, plan.Orphans, plan.Secrets = o.Ownership.Owner, orphans, difference.Secrets
+	refusals = append(refusals, c.diags...)
+	refusals = append(refusals, o.Ownership.Limits.check(plan, own.ownedCounts(live))...)
+	plan.Diagnostics = append(diags, refusals...).Sorted()
+	return plan, plan.Diagnostics, nil
+}
+
+// split parts what makes a plan impossible from what only forbids to apply it:
+// a reviewer is to see the plan that policy refuses.
+func split(diags Diagnostics) (refusals, others Diagnostics) {
+	for _, d := range diags {
+		if d.Severity == Error && d.Trouble == Policy {
+			refusals = append(refusals, d)
+		} else {
+			others = append(others, d)
+		}
+	}
+	return refusals, others
+}
+
+// prune turns orphans that are to be deleted into changes.
+func prune(orphans []Orphan) []*Change {
+	var changes []*Change
+	for _, x := range orphans {
+		if x.Deleted {
+			changes = append(changes, &Change{Action: Delete, Live: x.Object})
+		}
+	}
+	return changes
 }
 
 func sender(selections []SecretSelection) func(*Object, string) bool {
@@ -206,16 +243,16 @@ func knownKind(set *schema.Set, name string) error {
 // cycle of references is cut by creating one object without the reference and
 // setting it in a step of its own.
 func NewPlan(instance Instance, changes []*Change, unchanged map[string]int) (*Plan, Diagnostics) {
-	order := newOrdering(changes)
+	order := newOrdering(slices.DeleteFunc(slices.Clone(changes), isDelete))
 	diags := order.run()
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	steps := order.steps
+	steps := append(order.steps, order.deletes(slices.DeleteFunc(slices.Clone(changes), isNoDelete))...)
 	slices.SortStableFunc(steps, func(a, b *Step) int {
 		return cmp.Or(cmp.Compare(a.Wave, b.Wave),
-			strings.Compare(a.Change.Desired.Kind.Name, b.Change.Desired.Kind.Name),
-			strings.Compare(a.Change.Desired.Key, b.Change.Desired.Key))
+			strings.Compare(a.Change.Object().Kind.Name, b.Change.Object().Kind.Name),
+			strings.Compare(a.Change.Object().Key, b.Change.Object().Key))
 	})
 	position := make(map[*Step]int, len(steps))
 	for i, s := range steps {
@@ -232,12 +269,15 @@ func NewPlan(instance Instance, changes []*Change, unchanged map[string]int) (*P
 	return &Plan{Instance: instance, Steps: steps, Unchanged: unchanged}, diags
 }
 
+func isDelete(c *Change) bool   { return c.Action == Delete }
+func isNoDelete(c *Change) bool { return c.Action != Delete }
+
 // risks says what a reviewer should see first.
 func risks(s *Step) []string {
 	if s.Change.Action != Update {
 		return nil
 	}
-	holdsSecret := slices.ContainsFunc(s.Change.Desired.Kind.Fields, func(f *schema.Field) bool { return f.WriteOnly })
+	holdsSecret := slices.ContainsFunc(s.Change.Object().Kind.Fields, func(f *schema.Field) bool { return f.WriteOnly })
 	var moved []string
 	for _, fc := range s.Change.Fields {
 		if fc.Field.Destination {

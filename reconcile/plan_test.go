@@ -28,7 +28,8 @@ spec: {name: front, domain: d.example, password: p}
 `
 
 func planOptions() reconcile.PlanOptions {
-	return reconcile.PlanOptions{Desired: reconcile.DesiredOptions{AllowPlaintextSecrets: true}}
+	return reconcile.PlanOptions{Desired: reconcile.DesiredOptions{AllowPlaintextSecrets: true},
+		Ownership: reconcile.Ownership{AllowRetarget: []reconcile.Selection{{Kind: "Door"}}}}
 }
 
 func TestPlanOrdersReferencesFirst(t *testing.T) {

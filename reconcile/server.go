@@ -18,6 +18,11 @@ type Server interface {
 	// error that row returns. A kind that the server does not have is
 	// ErrNoKind, one that the token may not read at all ErrForbidden.
 	Read(ctx context.Context, q Query, row func(Row) error) (Coverage, error)
+	// Count says how many objects a list path below the API root has whose
+	// filter parameter is the row: what a delete takes along of kinds that no
+	// schema describes. A path that the server does not have is ErrNoKind, one
+	// that the token may not read, or a filter that it ignores, ErrForbidden.
+	Count(ctx context.Context, path, filter string, row RowID) (int, error)
 	// Write carries out independent writes of one kind and one operation. It
 	// calls done exactly once for each, from one goroutine at a time, with the
 	// index in the list. The error is for what concerns none of them alone

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"fmt"
 	"log/slog"
+	"time"
 )
 
 // A plain value is nil, a bool, a string, a Number, a Secret, a []any or a
@@ -23,8 +24,9 @@ type RowID int64
 // encoder calls that. The plain text is kept behind a closure, since fmt,
 // encoding/json and go-cmp otherwise print unexported fields.
 type Secret struct {
-	reveal func() string
-	cipher string
+	reveal   func() string
+	cipher   string
+	modified time.Time
 }
 
 // Redacted is what is shown in place of a secret.
@@ -57,6 +59,17 @@ func (s Secret) Encrypted() bool { return s.cipher != "" }
 // Cipher returns the sops string that the value stands as in its file, "" for
 // one in plain text. It is public: it tells nothing without a key.
 func (s Secret) Cipher() string { return s.cipher }
+
+// At returns the secret with the time at which its sops file says it was last
+// encrypted; the MAC of the file covers that time.
+func (s Secret) At(modified time.Time) Secret {
+	s.modified = modified
+	return s
+}
+
+// Modified is when the secret's sops file was last encrypted, the zero time
+// where that is not known.
+func (s Secret) Modified() time.Time { return s.modified }
 
 // Format prints the redaction for every verb and flag.
 func (Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(Redacted)) }

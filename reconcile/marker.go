@@ -1,0 +1,184 @@
+package reconcile
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"slices"
+	"time"
+
+	"proxbox-sync/schema"
+)
+
+// markerVersion is the form of markers that this program writes and reads.
+const markerVersion = "1"
+
+// Limits of a marker: whoever may change an object can write anything there.
+const (
+	maxMarkerFields = 1000
+	maxMarkerText   = 200
+)
+
+// Origin says how an object came under an owner.
+type Origin string
+
+// The origins.
+const (
+	OriginCreated  Origin = "created"
+	OriginAdopted  Origin = "adopted"
+	OriginExisting Origin = "existing" // made by someone else, a few fields are managed
+)
+
+// Marker is the record of ownership that a live object carries in the custom
+// field MarkerField. It holds digests and no values.
+type Marker struct {
+	Owner   string
+	Key     string // digest of kind and key, so that a copy or a rename shows
+	Origin  Origin
+	Protect bool
+	// Fields are the digests of the managed fields as they were last written.
+	// Of a secret it is the digest of its ciphertext.
+	Fields map[string]string
+	// Sealed is when the sops file of the secrets that were sent was last
+	// encrypted; the zero time where none were.
+	Sealed time.Time
+	// Others are the fields that other owners manage, by owner. Only a singleton
+	// has them: there is one object for all.
+	Others map[string]map[string]string
+}
+
+// markerForm says what was found in the custom field.
+type markerForm int
+
+const (
+	noMarker      markerForm = iota
+	goodMarker               // a Marker
+	foreignMarker            // a newer version or another form: never overwritten
+)
+
+// parseMarker reads the value of the custom field.
+func parseMarker(v any) (Marker, markerForm) {
+	if v == nil {
+		return Marker{}, noMarker
+	}
+	m, ok := v.(map[string]any)
+	if !ok || m["v"] != Number(markerVersion) {
+		return Marker{}, foreignMarker
+	}
+	out := Marker{Protect: m["protect"] == true}
+	origin, sealed := "", ""
+	good := markerText(m["owner"], &out.Owner) && markerText(m["key"], &out.Key) && markerText(m["origin"], &origin)
+	out.Origin = Origin(origin)
+	good = good && slices.Contains([]Origin{OriginCreated, OriginAdopted, OriginExisting}, out.Origin) && out.Owner != ""
+	out.Fields, ok = markerFields(m["fields"])
+	good = good && ok
+	if m["sealed"] != nil {
+		good = good && markerText(m["sealed"], &sealed)
+		at, err := time.Parse(time.RFC3339, sealed)
+		good, out.Sealed = good && err == nil, at
+	}
+	if others, ok := m["others"].(map[string]any); ok {
+		out.Others = map[string]map[string]string{}
+		for owner, fields := range others {
+			parsed, ok := markerFields(fields)
+			good = good && ok && len(owner) <= maxMarkerText && len(others) <= maxMarkerFields
+			out.Others[owner] = parsed
+		}
+	}
+	if !good {
+		return Marker{}, foreignMarker
+	}
+	return out, goodMarker
+}
+
+func markerText(v any, into *string) bool {
+	s, ok := v.(string)
+	*into = s
+	return ok && len(s) <= maxMarkerText
+}
+
+func markerFields(v any) (map[string]string, bool) {
+	m, ok := v.(map[string]any)
+	if !ok || len(m) > maxMarkerFields {
+		return nil, false
+	}
+	out := make(map[string]string, len(m))
+	for name, d := range m {
+		text := ""
+		if len(name) > maxMarkerText || !markerText(d, &text) {
+			return nil, false
+		}
+		out[name] = text
+	}
+	return out, true
+}
+
+// value is the marker as it goes into the custom field.
+func (m Marker) value() map[string]any {
+	out := map[string]any{"v": Number(markerVersion), "owner": m.Owner, "key": m.Key, "origin": string(m.Origin),
+		"fields": digestMap(m.Fields)}
+	if m.Protect {
+		out["protect"] = true
+	}
+	if !m.Sealed.IsZero() {
+		out["sealed"] = m.Sealed.UTC().Format(time.RFC3339)
+	}
+	if len(m.Others) > 0 {
+		others := make(map[string]any, len(m.Others))
+		for owner, fields := range m.Others {
+			others[owner] = digestMap(fields)
+		}
+		out["others"] = others
+	}
+	return out
+}
+
+func digestMap(fields map[string]string) map[string]any {
+	out := make(map[string]any, len(fields))
+	for name, d := range fields {
+		out[name] = d
+	}
+	return out
+}
+
+// equal compares markers as the server would show them.
+func (m Marker) equal(other Marker) bool {
+	return string(appendExact(nil, m.value())) == string(appendExact(nil, other.value()))
+}
+
+// markerOf is the marker that a live object carries.
+func markerOf(live *Object) (Marker, markerForm) {
+	entries, _ := live.Fields[customFields].(map[string]any)
+	return parseMarker(entries[MarkerField])
+}
+
+// digest is 16 hexadecimal digits of SHA-256 over its parts, each with its
+// length in front, so that no two lists of parts look alike.
+func digest(parts ...string) string {
+	h := sha256.New()
+	for _, p := range append([]string{markerVersion}, parts...) {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
+		h.Write(n[:])
+		h.Write([]byte(p))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// keyDigest is the digest of an object's kind and key.
+func (o *Object) keyDigest() string { return digest(o.Kind.Name, o.Key) }
+
+// fieldDigest is the digest of a value of a field of an object, "" for one that
+// must have none: a secret that does not stand encrypted in its file.
+func (o *Object) fieldDigest(f *schema.Field, name string, v any) string {
+	text := ""
+	if s, ok := v.(Secret); ok {
+		if !s.Encrypted() {
+			return ""
+		}
+		text = s.Cipher()
+	} else {
+		text = portable(f, v)
+	}
+	return digest(o.Kind.Name, o.Key, name, text)
+}
