@@ -139,7 +139,7 @@ func (d *differing) fields(change *Change, old Marker, ignored []string) {
 }
 
 // secrets decides which write-only fields are sent, and returns those whose
-// present value the server has after the change.
+// digest is recorded anew: the ones sent, and the ones accepted as they are.
 func (d *differing) secrets(change *Change, old Marker, claim claim) map[string]bool {
 	o, sent := change.Desired, map[string]bool{}
 	for _, f := range o.Kind.Fields {
@@ -160,7 +160,7 @@ func (d *differing) secrets(change *Change, old Marker, claim claim) map[string]
 			d.own.older(o, f, v, old)
 			change.Secrets = append(change.Secrets, secretChange(f, v, why))
 			state.Sent, sent[f.Name] = true, true
-		case state.Status == "unchanged", d.own.AcceptSecrets:
+		case state.Status == "unknown" && d.own.AcceptSecrets:
 			sent[f.Name] = true
 		}
 		d.out.Secrets = append(d.out.Secrets, state)

@@ -33,6 +33,10 @@ func (f *file) envelope(n *reconcile.Node) []reconcile.Document {
 	if !ok {
 		return nil
 	}
+	if doc.Meta.RenamedFrom != nil && len(specs) > 1 {
+		f.report(doc.Meta.RenamedFrom.Pos, "contradiction", "metadata.renamedFrom for several items",
+			"One old name can't be that of several objects: give the renamed object a document of its own.")
+	}
 	docs := make([]reconcile.Document, len(specs))
 	for i, spec := range specs {
 		docs[i] = doc

@@ -7,7 +7,7 @@ import (
 	"proxbox-sync/reconcile"
 )
 
-var metadataKeys = []string{"existing", "createOnly", "ignoreChanges", "patch", "protect"}
+var metadataKeys = []string{"existing", "createOnly", "ignoreChanges", "patch", "protect", "renamedFrom", "absent", "release"}
 
 // metadata reads how the tool is to treat an object.
 func (f *file) metadata(n *reconcile.Node) reconcile.Metadata {
@@ -26,12 +26,16 @@ func (f *file) metadata(n *reconcile.Node) reconcile.Metadata {
 			meta.CreateOnly = f.flag(m)
 		case "patch":
 			meta.Patch = f.flag(m)
-		case "protect":
-			meta.Protect = f.flag(m)
 		case "ignoreChanges":
 			meta.IgnoreChanges = f.ignoreChanges(m.Value)
-		case "renamedFrom", "absent", "release":
-			f.report(m.Pos, "not-in-this-version", fmt.Sprintf("metadata.%s is not in this version of proxbox-sync", m.Name), "")
+		case "protect":
+			meta.Protect = f.flag(m)
+		case "absent":
+			meta.Absent = f.flag(m)
+		case "release":
+			meta.Release = f.flag(m)
+		case "renamedFrom":
+			meta.RenamedFrom = f.renamedFrom(m.Value)
 		default:
 			f.report(m.Pos, "unknown-key", fmt.Sprintf("unknown key %q in metadata", m.Name),
 				suggest(m.Name, metadataKeys, "metadata says how proxbox-sync treats the object; its name and labels are fields and stand under spec."))
@@ -60,6 +64,29 @@ func (f *file) flag(m reconcile.Member) bool {
 	return false
 }
 
+// renamedFrom takes the old key, written as a reference is: as one value, or as
+// a mapping of key fields. What the values mean is the business of the kind.
+func (f *file) renamedFrom(n *reconcile.Node) *reconcile.Node {
+	secret := false
+	switch {
+	case n.Shape == reconcile.Mapping:
+		for _, m := range n.Members {
+			_, sealed := m.Value.Value.(reconcile.Secret)
+			secret = secret || sealed
+		}
+	case n.Shape == reconcile.Scalar && n.Value != nil && n.Value != "":
+		_, secret = n.Value.(reconcile.Secret)
+	default:
+		f.report(n.Pos, "wrong-type", "metadata.renamedFrom must be the old key", "Write the old name, or a mapping of the key fields that changed.")
+		return nil
+	}
+	if secret {
+		f.encrypted(n, "metadata.renamedFrom")
+		return nil
+	}
+	return n
+}
+
 func (f *file) ignoreChanges(n *reconcile.Node) []reconcile.Ignore {
 	if n.Shape != reconcile.Sequence {
 		f.report(n.Pos, "wrong-type", "metadata.ignoreChanges must be a list of field names", "")
@@ -80,6 +107,18 @@ func (f *file) contradictions(n *reconcile.Node, meta reconcile.Metadata) {
 	if meta.Existing && meta.CreateOnly {
 		f.report(n.Member("createOnly").Pos, "contradiction", "existing and createOnly contradict each other",
 			"An existing object is never created by proxbox-sync; a createOnly one is created and never updated.")
+	}
+	if meta.Absent && meta.Release {
+		f.report(n.Member("release").Pos, "contradiction", "absent and release contradict each other",
+			"absent deletes the object; release leaves it and forgets it.")
+	}
+	if meta.Absent || meta.Release {
+		for _, name := range []string{"existing", "createOnly", "renamedFrom", "ignoreChanges"} {
+			if m := n.Member(name); m != nil {
+				f.report(m.Pos, "contradiction", fmt.Sprintf("metadata.%s with an object that is not managed any more", name),
+					"With absent or release only the key counts: remove it.")
+			}
+		}
 	}
 	if !meta.Patch {
 		return
