@@ -192,7 +192,7 @@ kind: ProxmoxEndpoint
 spec:
   name: pve
   domain: pve.example.net
-  mode: single
+  mode: standalone
   password: ENC[AES256_GCM,data:AAAA,iv:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,tag:AAAAAAAAAAAAAAAAAAAAAA==,type:str]
 sops:
   hc_vault:
