@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -158,26 +159,8 @@ func TestAStrangerHearsNothing(t *testing.T) {
 	defer stranger.Close()
 	box, err := sandbox.New(sandbox.Options{Token: scriptToken, Kinds: schema.Embedded()})
 	require.NoError(t, err)
-	lies := 0
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.Method == http.MethodPost:
-			http.Redirect(w, r, stranger.URL+r.URL.Path, http.StatusTemporaryRedirect)
-		case strings.HasSuffix(r.URL.Path, "/proxbox/endpoints/"):
-			lies++
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = io.WriteString(w, `{"proxmox": "`+stranger.URL+`/api/plugins/proxbox/endpoints/proxmox/"}`)
-		case strings.HasSuffix(r.URL.Path, "/tags/") && r.URL.Query().Get("start") != "99":
-			lies++
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = io.WriteString(w, `{"count": null, "next": "`+stranger.URL+`/api/extras/tags/?start=99&limit=1000", "previous": null, "results": []}`)
-		case strings.HasSuffix(r.URL.Path, "/sites/"):
-			lies++
-			http.Redirect(w, r, stranger.URL+r.URL.Path, http.StatusFound)
-		default:
-			box.ServeHTTP(w, r)
-		}
-	}))
+	var lies atomic.Int32
+	server := httptest.NewServer(lying(box, stranger.URL, &lies))
 	defer server.Close()
 	env := []string{"PROXBOX_SYNC_URL=" + server.URL, "PROXBOX_SYNC_TOKEN=" + scriptToken, "PROXBOX_SYNC_TIMEOUT=5s",
 		"PROXBOX_SYNC_ALLOW_PLAINTEXT_SECRETS=true", "VAULT_ADDR=" + stranger.URL, "VAULT_TOKEN=hvs.canary"}
@@ -187,7 +170,44 @@ func TestAStrangerHearsNothing(t *testing.T) {
 	runWith(t.Context(), env, "get", "Tag")
 	runWith(t.Context(), env, "get", "Site")
 	runWith(t.Context(), env, "doctor")
-	vault := `apiVersion: proxbox-sync/v1
+	got = runWith(t.Context(), env, "validate", writeFile(t, "v.yaml", vaultFile(stranger.URL)))
+	require.Equal(t, int(exitSecrets), got.code, got.stderr)
+	require.NotContains(t, got.stderr, "hvs.canary")
+
+	require.Positive(t, lies.Load())
+	heard.Range(func(request, _ any) bool {
+		t.Errorf("the stranger heard %v", request)
+		return true
+	})
+}
+
+// lying is a server that points elsewhere wherever an answer can.
+func lying(box http.Handler, elsewhere string, lies *atomic.Int32) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		say := func(text string) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, text)
+		}
+		lies.Add(1)
+		switch {
+		case r.Method == http.MethodPost:
+			http.Redirect(w, r, elsewhere+r.URL.Path, http.StatusTemporaryRedirect)
+		case strings.HasSuffix(r.URL.Path, "/proxbox/endpoints/"):
+			say(`{"proxmox": "` + elsewhere + `/api/plugins/proxbox/endpoints/proxmox/"}`)
+		case strings.HasSuffix(r.URL.Path, "/tags/") && r.URL.Query().Get("start") != "99":
+			say(`{"count": null, "next": "` + elsewhere + `/api/extras/tags/?start=99&limit=1000", "previous": null, "results": []}`)
+		case strings.HasSuffix(r.URL.Path, "/sites/"):
+			http.Redirect(w, r, elsewhere+r.URL.Path, http.StatusFound)
+		default:
+			lies.Add(-1)
+			box.ServeHTTP(w, r)
+		}
+	})
+}
+
+// vaultFile is a sops file that wants its data key from a Vault at an address.
+func vaultFile(address string) string {
+	return `apiVersion: proxbox-sync/v1
 kind: ProxmoxEndpoint
 spec:
   name: pve
@@ -196,7 +216,7 @@ spec:
   password: ENC[AES256_GCM,data:AAAA,iv:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,tag:AAAAAAAAAAAAAAAAAAAAAA==,type:str]
 sops:
   hc_vault:
-    - vault_address: ` + stranger.URL + `
+    - vault_address: ` + address + `
       engine_path: sops
       key_name: k
       created_at: "2026-01-01T00:00:00Z"
@@ -205,13 +225,4 @@ sops:
   mac: ENC[AES256_GCM,data:AAAA,iv:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,tag:AAAAAAAAAAAAAAAAAAAAAA==,type:str]
   version: 3.13.3
 `
-	got = runWith(t.Context(), env, "validate", writeFile(t, "v.yaml", vault))
-	require.Equal(t, int(exitSecrets), got.code, got.stderr)
-	require.NotContains(t, got.stderr, "hvs.canary")
-
-	require.Positive(t, lies)
-	heard.Range(func(request, _ any) bool {
-		t.Errorf("the stranger heard %v", request)
-		return true
-	})
 }
