@@ -12,10 +12,11 @@ import (
 const module = "proxbox-sync"
 
 // imports lists what the packages that match a pattern reach, themselves left
-// out: everything with deps, else what their files name, tests included.
+// out: everything with deps, else what their files name, tests inside the package included. A test outside
+// of its package may join two parts, as cmd does.
 func imports(t *testing.T, pattern string, deps bool) map[string][]string {
 	t.Helper()
-	format := `{{.ImportPath}} {{join .Imports " "}} {{join .TestImports " "}} {{join .XTestImports " "}}`
+	format := `{{.ImportPath}} {{join .Imports " "}} {{join .TestImports " "}}`
 	if deps {
 		format = `{{.ImportPath}} {{join .Deps " "}}`
 	}

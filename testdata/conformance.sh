@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the conformance tests against a real NetBox: the one that testdata/netbox/up.sh started,
-# or another one named by
+# Runs the conformance tests, and the client's own that want a real server, against a real
+# NetBox: the one that testdata/netbox/up.sh started, or another one named by
 #
 #   PROXBOX_SYNC_TEST_NETBOX_URL        its URL; everything that the tests make there, they delete
 #   PROXBOX_SYNC_TEST_NETBOX_TOKEN      a v2 token of a superuser
@@ -30,7 +30,7 @@ if [ -z "${PROXBOX_SYNC_TEST_NETBOX_URL-}" ]; then
   export PROXBOX_SYNC_TEST_NETBOX_TOKEN_V1=$NETBOX_TOKEN_V1
 fi
 export PROXBOX_SYNC_TEST_NETBOX_ONLY=1
-# The tests choose server and token themselves.
+# Those tests choose server and token themselves.
 unset NETBOX_URL NETBOX_TOKEN NETBOX_TOKEN_V1
 for name in TOKEN TOKEN_V1; do
   variable=PROXBOX_SYNC_TEST_NETBOX_$name
@@ -49,8 +49,21 @@ host=${host#[}
 (exec 3<>"/dev/tcp/${host%]}/$port") 2>/dev/null ||
   die "nothing answers at $PROXBOX_SYNC_TEST_NETBOX_URL: run make netbox-up first"
 
-# A name that matches nothing passes in go test: that would be no conformance at all.
-packages=$(grep -rl --include='*_test.go' '^func TestConformance' . | xargs -r -n 1 dirname | sort -u)
+# having NAME: the packages that have tests whose names begin so. A name that matches nothing
+# passes in go test: that would be no conformance at all.
+having() {
+  { grep -rl --include='*_test.go' "^func $1" . || true; } | xargs -r -n 1 dirname | sort -u
+}
+rc=0
+packages=$(having TestConformance)
 [ -n "$packages" ] || die "there are no conformance tests"
 # shellcheck disable=SC2086 # several flags and packages
-exec go test -count=1 -timeout 30m -run '^TestConformance' ${TESTFLAGS-} $packages
+go test -count=1 -timeout 30m -run '^TestConformance' ${TESTFLAGS-} $packages || rc=1
+packages=$(having TestRealNetBox)
+if [ -n "$packages" ]; then
+  # shellcheck disable=SC2086
+  NETBOX_URL=$PROXBOX_SYNC_TEST_NETBOX_URL NETBOX_TOKEN=$PROXBOX_SYNC_TEST_NETBOX_TOKEN \
+    NETBOX_TOKEN_V1=$PROXBOX_SYNC_TEST_NETBOX_TOKEN_V1 \
+    go test -count=1 -timeout 30m -run '^TestRealNetBox' ${TESTFLAGS-} $packages || rc=1
+fi
+exit "$rc"

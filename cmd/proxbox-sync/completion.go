@@ -16,9 +16,13 @@ type completionCommand struct {
 
 // Help is shown by completion --help.
 func (*completionCommand) Help() string {
-	return `bash:  source <(proxbox-sync completion bash)
-zsh:   proxbox-sync completion zsh > "$${fpath[1]}/_proxbox-sync"
-fish:  proxbox-sync completion fish > ~/.config/fish/completions/proxbox-sync.fish`
+	return `How each shell takes it:
+
+    source <(proxbox-sync completion bash)
+
+    proxbox-sync completion zsh > "${fpath[1]}/_proxbox-sync"
+
+    proxbox-sync completion fish > ~/.config/fish/completions/proxbox-sync.fish`
 }
 
 func (c *completionCommand) Run(a *app) error {

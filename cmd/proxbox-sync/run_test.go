@@ -16,6 +16,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"proxbox-sync/reconcile"
+	"proxbox-sync/reconcile/manifest"
+	"proxbox-sync/reconcile/render"
 	"proxbox-sync/reconcile/sandbox"
 	"proxbox-sync/schema"
 )
@@ -191,5 +194,20 @@ func TestTheSandboxServesUntilItIsInterrupted(t *testing.T) {
 		require.Equal(t, int(exitDone), got.code, got.stdout+got.stderr)
 		cancel()
 		require.Equal(t, int(exitDone), <-ended)
+	}
+}
+
+// What get writes as a manifest, the strict loader reads as the same text: it
+// refuses what is ambiguous without quotes.
+func TestManifestsThatGetWritesAreRead(t *testing.T) {
+	set := schema.Embedded()
+	for _, s := range []string{"a", "yes", "NO", "on", "010", "0x1f", "0o17", "1_000", "1e3", "1e1000001", ".inf", "null", "~", "12:30:45",
+		"2026-01-31", "192.0.2.7/24", "2001:db8::1", "a: b", "a #b", "# a", "- a", "ENC", "<<<<<<< HEAD", "a\nb", "\u202e", "😀", `C:\x "y"`} {
+		object := &reconcile.Object{Kind: set.Kind("Site"), Fields: map[string]any{"slug": "x", "name": s}}
+		var out bytes.Buffer
+		require.NoError(t, render.Manifests(&out, []*reconcile.Object{object}, render.Style{}))
+		docs, list := manifest.Load(t.Context(), []string{"-"}, manifest.Options{Stdin: &out})
+		require.Empty(t, list, "%q", s)
+		require.Equal(t, s, docs[0].Spec.Member("name").Value, "%q", s)
 	}
 }

@@ -20,7 +20,7 @@ func (*schemaCommand) Help() string {
 server. Write it to a file and name that in the editor's settings, or on the first
 line of a manifest:
 
-    # yaml-language-server: $$schema=proxbox-sync.schema.json`
+    # yaml-language-server: $schema=proxbox-sync.schema.json`
 }
 
 func (c *schemaCommand) Run(a *app) error {

@@ -16,6 +16,14 @@ func nested(text string, depth int) string {
 	return strings.Repeat("[", depth) + text + strings.Repeat("]", depth)
 }
 
+func members(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "k%d: 1, ", i)
+	}
+	return b.String()
+}
+
 func bomb() string {
 	var b strings.Builder
 	b.WriteString("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n")
@@ -69,6 +77,7 @@ func TestRefusesBadYAMLWithItsPlace(t *testing.T) {
 		"a text that begins with @":               {head + "  name: @a\n", []string{"4:3 yaml-syntax"}},
 		"something merged that is no mapping":     {head + "  <<: a\n  b: {<<: [{c: d}, [e]]}\n", []string{"4:7 bad-merge", "5:20 bad-merge"}},
 		"a NUL in an escape":                      {head + "  name: \"a\\0b\"\n", []string{"4:9 nul-byte"}},
+		"too many defaults, times the items":      {"apiVersion: proxbox-sync/v1\nkind: Thing\ndefaults: {" + members(200) + "}\nitems: [" + strings.Repeat("{a: 1},", 200) + "]\n", []string{"3:11 too-many-values"}},
 		"too many values":                         {"[" + strings.Repeat("a,", 20_000) + "]", []string{"1:1 too-many-values"}},
 	} {
 		t.Run(name, func(t *testing.T) {

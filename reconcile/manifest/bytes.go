@@ -58,8 +58,8 @@ func (f *file) checkBytes() bool {
 		return ok
 	}
 	if n := structure(f.data); n > 2*f.o.MaxNodes {
-		refuse(0, "too-many-values", "this file holds too many values",
-			fmt.Sprintf("A manifest may hold %d values. Split it.", f.o.MaxNodes))
+		f.tooMany(f.place(0))
+		return false
 	}
 	return ok
 }

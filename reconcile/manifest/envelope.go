@@ -188,6 +188,12 @@ func (f *file) items(items, defaults *reconcile.Node) []*reconcile.Node {
 	if defaults != nil && !f.fields(defaults, "defaults") {
 		defaults = nil
 	}
+	// A few large defaults under many small items would multiply to more than
+	// the file's own values.
+	if defaults != nil && len(defaults.Members) > f.o.MaxNodes/max(1, len(items.Items)) {
+		f.tooMany(defaults.Pos)
+		return nil
+	}
 	var out []*reconcile.Node
 	for _, item := range items.Items {
 		if f.fields(item, "an item") {
@@ -203,9 +209,14 @@ func withDefaults(item, defaults *reconcile.Node) *reconcile.Node {
 	if defaults == nil {
 		return item
 	}
-	out := &reconcile.Node{Pos: item.Pos, Shape: reconcile.Mapping, Members: append([]reconcile.Member(nil), item.Members...)}
+	have := make(map[string]bool, len(item.Members))
+	out := &reconcile.Node{Pos: item.Pos, Shape: reconcile.Mapping}
+	for _, m := range item.Members {
+		have[m.Name] = true
+		out.Members = append(out.Members, m)
+	}
 	for _, m := range defaults.Members {
-		if item.Member(m.Name) == nil {
+		if !have[m.Name] {
 			out.Members = append(out.Members, m)
 		}
 	}

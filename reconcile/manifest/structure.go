@@ -28,8 +28,7 @@ func (f *file) checkStructure() bool {
 	total := 0
 	for _, doc := range f.docs {
 		if total += c.node(doc, 0).nodes; total > f.o.MaxNodes && !c.bad {
-			f.report(f.at(doc.Content[0]), "too-many-values", "this file holds too many values",
-				fmt.Sprintf("A manifest may hold %d values, aliases followed. Split it, or write fewer aliases.", f.o.MaxNodes))
+			f.tooMany(f.at(doc.Content[0]))
 			c.bad = true
 		}
 		if c.bad {
@@ -41,6 +40,11 @@ func (f *file) checkStructure() bool {
 
 func (f *file) tooDeep(pos reconcile.Position) {
 	f.report(pos, "too-deep", "values are nested too deeply", fmt.Sprintf("A manifest may be %d levels deep.", f.o.MaxDepth))
+}
+
+func (f *file) tooMany(pos reconcile.Position) {
+	f.report(pos, "too-many-values", "this file holds too many values",
+		fmt.Sprintf("A manifest may hold %d values, with aliases followed and defaults filled in. Split it.", f.o.MaxNodes))
 }
 
 // node measures n. It goes no deeper than the limit: what lies below is not

@@ -19,7 +19,8 @@ import (
 //     value, in whatever encoding, is replaced as a whole.
 //   - When the request carried a secret, only messages about fields that the
 //     schema knows are kept, and NetBox's own standard sentences about the whole
-//     object. About a secret field the text is ours.
+//     object. About a secret field the text is ours. A request without one can
+//     have nothing repeated: there the server may say that a secret is missing.
 
 const (
 	// A piece of a secret this long counts as the secret: servers cut texts.
@@ -213,7 +214,7 @@ func (s *scrubber) messages(list []reconcile.FieldMessage, known func(string) kn
 		top, _, _ := strings.Cut(m.Field, ".")
 		is := known(top)
 		switch {
-		case m.Field != "" && is.secret:
+		case m.Field != "" && is.secret && s.carries:
 			add(reconcile.FieldMessage{Field: top, Text: withheldSecret})
 		case m.Field != "" && (s.repeats(m.Field) || s.carries && !is.exists),
 			m.Field == "" && s.carries && !standardSentences.MatchString(m.Text):

@@ -31,7 +31,7 @@ func golden(t *testing.T, name, got string) {
 }
 
 // kinds is a small set of invented kinds that has every class of field.
-func kinds(t *testing.T) *schema.Set {
+func kinds(t testing.TB) *schema.Set {
 	t.Helper()
 	set, err := schema.Load(fstest.MapFS{
 		"Town.json": {Data: []byte(`{

@@ -7,9 +7,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 
 	"proxbox-sync/reconcile"
 	"proxbox-sync/reconcile/render"
@@ -259,4 +261,32 @@ func TestProgressRewritesItsLineOnATerminalOnly(t *testing.T) {
 	}
 	require.Equal(t, "\r1 of 2,000 steps  Town berlin\x1b[K\r2 of 2,000 steps, 1 with trouble  Shop berlin/market\\x1b[2J\x1b[K\r\x1b[K", steps(true))
 	require.Equal(t, "2 of 2,000 steps, 1 with trouble\n", steps(false))
+}
+
+// Whatever text an object holds, its manifest reads back as that text.
+func FuzzManifests(f *testing.F) {
+	for _, s := range []string{"", "a", "yes", "010", "1e3", "null", "~", "- a", "a: b", "#", "a #b", "'", `"\`, "\n", "{", "2026-01-01", "12:30:45", "::1", "😀", "\u0085", "\u2028", " a ", "<<", "="} {
+		f.Add(s)
+	}
+	set := kinds(f)
+	f.Fuzz(func(t *testing.T, s string) {
+		if !utf8.ValidString(s) || strings.Contains(s, "\ufffd") {
+			t.Skip()
+		}
+		object := &reconcile.Object{Kind: set.Kind("Town"), Fields: map[string]any{
+			"slug": "x", "comments": s, "custom_fields": map[string]any{"k" + s: []any{s, map[string]any{"in": s}}}}}
+		got := text(t, func(w io.Writer) error { return render.Manifests(w, []*reconcile.Object{object}, render.Style{}) })
+		for line := range strings.SplitSeq(got, "\n") {
+			require.Empty(t, harmful(line))
+		}
+		var back struct {
+			Spec struct {
+				Comments string
+				Fields   map[string]any `yaml:"custom_fields"`
+			}
+		}
+		require.NoError(t, yaml.Unmarshal([]byte(got), &back), got)
+		require.Equal(t, s, back.Spec.Comments)
+		require.Equal(t, map[string]any{"k" + s: []any{s, map[string]any{"in": s}}}, back.Spec.Fields)
+	})
 }
