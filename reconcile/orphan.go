@@ -12,6 +12,7 @@ func (w *owning) orphans(live *State) []Orphan {
 	}
 	var out []Orphan
 	for _, kind := range sortedKeys(live.Objects) {
+		carriers := w.carriers(live.Objects[kind])
 		for _, o := range live.Objects[kind] {
 			if o.Peer != nil || !w.carries(o) {
 				continue
@@ -20,10 +21,25 @@ func (w *owning) orphans(live *State) []Orphan {
 			if claim != ours || m.Origin == OriginExisting && len(o.Kind.Resource.Key) == 0 {
 				continue
 			}
-			out = append(out, w.orphan(o, m, live.Unread[kind]))
+			x := w.orphan(o, m, live.Unread[kind])
+			if carriers[m.Key] > 1 && x.Deleted {
+				x.Deleted, x.Why = false, "another object carries the same marker: one of them is a copy; it is never pruned"
+			}
+			out = append(out, x)
 		}
 	}
 	return out
+}
+
+// carriers counts how many objects carry each recorded key of this owner.
+func (w *owning) carriers(objects []*Object) map[string]int {
+	counts := map[string]int{}
+	for _, o := range objects {
+		if m, claim := w.claim(o); claim == ours {
+			counts[m.Key]++
+		}
+	}
+	return counts
 }
 
 // orphan decides the fate of one owned object without a manifest.

@@ -323,6 +323,15 @@ func TestPruneTakesOnlyWhatThisOwnerCreated(t *testing.T) {
 			prune(m, o)
 			remark(m, "s11", "key", "0000000000000000")
 		}, []string{"orphan Site s11: its marker is another object's: it was copied or renamed outside; it is never pruned"}},
+		{"a twin with the same marker is never pruned", func(m *memory, o *reconcile.PlanOptions) {
+			prune(m, o)
+			for _, row := range m.rows["Site"] {
+				if row.Fields["slug"] == "s11" {
+					m.put("Site", row.Fields)
+				}
+			}
+		}, []string{"orphan Site s11: another object carries the same marker: one of them is a copy; it is never pruned",
+			"orphan Site s11: another object carries the same marker: one of them is a copy; it is never pruned"}},
 		{"a partial run prunes nothing and says why", func(m *memory, o *reconcile.PlanOptions) {
 			prune(m, o)
 			o.Ownership.Partial = "only some paths were given"
