@@ -41,6 +41,7 @@ type Client struct {
 	mu       sync.Mutex // guards what follows, also while it is fetched
 	instance *reconcile.Instance
 	roots    map[string]map[string]bool // paths that a root document lists, by its own path
+	filters  map[string]bool            // whether lists heed a filter, by "path?filter"
 
 	generation atomic.Int32 // NetBox's major*1000 + minor, 0 while unknown
 	etags      atomic.Bool  // an answer had an ETag

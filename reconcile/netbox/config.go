@@ -117,6 +117,7 @@ func New(cfg Config) (*Client, error) {
 		sleep:       cfg.Sleep,
 		limits:      defaultLimits,
 		roots:       map[string]map[string]bool{},
+		filters:     map[string]bool{},
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
