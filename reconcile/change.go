@@ -127,6 +127,7 @@ type Orphan struct {
 	Origin  Origin
 	Protect bool
 	Deleted bool   // the plan deletes it
+	Copied  bool   // its marker is another object's: it was copied or renamed outside
 	Why     string // why it is kept
 }
 

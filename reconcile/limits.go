@@ -10,6 +10,7 @@ import (
 // numbers are a ceiling that a nil leaves at the default.
 type Limits struct {
 	MaxDeletes       *int // objects, cascades included; also allows what the defaults refuse
+	DeleteCeiling    *int // objects, cascades included; allows nothing
 	MaxDeletePercent *int // of a kind's owned objects, from limitFloor on; default 30
 	MaxUpdates       *int // objects; no limit by default
 	MaxUpdatePercent *int // of a kind's declared objects; no limit by default
@@ -42,6 +43,11 @@ func (l Limits) check(p *Plan, owned map[string]int) Diagnostics {
 		case c.Action == Update && len(c.Fields) > 0:
 			updates[c.Object().Kind.Name]++
 		}
+	}
+	if l.DeleteCeiling != nil && total > *l.DeleteCeiling {
+		diags = append(diags, Diagnostic{Severity: Error, Trouble: Policy, Code: "too-many-deletes",
+			Summary: fmt.Sprintf("%d objects would be deleted, cascades included; the project file allows %d", total, *l.DeleteCeiling),
+			Detail:  "if that is meant, raise limits.max_deletes there"})
 	}
 	need := fmt.Sprintf("--max-deletes %d", total)
 	if l.MaxDeletes != nil {

@@ -44,9 +44,9 @@ func (w *owning) carriers(objects []*Object) map[string]int {
 
 // orphan decides the fate of one owned object without a manifest.
 func (w *owning) orphan(o *Object, m Marker, unread string) Orphan {
-	x := Orphan{Object: o, Origin: m.Origin, Protect: m.Protect}
+	x := Orphan{Object: o, Origin: m.Origin, Protect: m.Protect, Copied: m.Key != o.keyDigest()}
 	switch {
-	case m.Key != o.keyDigest():
+	case x.Copied:
 		x.Why = "its marker is another object's: it was copied or renamed outside; it is never pruned"
 	case m.Protect:
 		x.Why = "it is protected"

@@ -272,6 +272,13 @@ func NewPlan(instance Instance, changes []*Change, unchanged map[string]int) (*P
 func isDelete(c *Change) bool   { return c.Action == Delete }
 func isNoDelete(c *Change) bool { return c.Action != Delete }
 
+func shownOrNull(v any) any {
+	if v == nil {
+		return "null"
+	}
+	return v
+}
+
 // risks says what a reviewer should see first.
 func risks(s *Step) []string {
 	if s.Change.Action != Update {
@@ -281,7 +288,7 @@ func risks(s *Step) []string {
 	var moved []string
 	for _, fc := range s.Change.Fields {
 		if fc.Field.Destination {
-			moved = append(moved, fc.Name)
+			moved = append(moved, fmt.Sprintf("%s (%v → %v)", fc.Name, shownOrNull(fc.Before), shownOrNull(fc.After)))
 		}
 	}
 	if !holdsSecret || len(moved) == 0 {

@@ -13,6 +13,7 @@ import (
 // else is a new version.
 const (
 	PlanFormat     = "proxbox-sync/plan/v1"
+	DriftFormat    = "proxbox-sync/drift/v1"
 	ReportFormat   = "proxbox-sync/report/v1"
 	ValidateFormat = "proxbox-sync/validate/v1"
 	ObjectsFormat  = "proxbox-sync/objects/v1"
@@ -72,9 +73,12 @@ type serverInfo struct {
 
 type planBody struct {
 	Server    serverInfo     `json:"server"`
+	Owner     string         `json:"owner,omitempty"`
 	Summary   planTotals     `json:"summary"`
 	Steps     []step         `json:"steps"`
 	Unchanged map[string]int `json:"unchanged"`
+	Orphans   []orphan       `json:"orphans,omitempty"`
+	Secrets   []secretState  `json:"secrets,omitempty"`
 }
 
 type step struct {
@@ -91,12 +95,19 @@ type step struct {
 	Risks    []string  `json:"risks,omitempty"`
 	Fields   []field   `json:"fields"`
 	Secrets  []secret  `json:"secrets,omitempty"`
+
+	Marker         string   `json:"marker,omitempty"` // why it is written
+	Released       []string `json:"released,omitempty"`
+	RenamedFrom    string   `json:"renamed_from,omitempty"`
+	RenamedOutside bool     `json:"renamed_outside,omitempty"`
+	Takes          []take   `json:"takes,omitempty"`
 }
 
 type field struct {
 	Name    string  `json:"name"`
 	Before  *any    `json:"before,omitempty"` // absent on a create; null is a value
 	After   any     `json:"after"`
+	Label   string  `json:"label,omitempty"`
 	Changes []inner `json:"changes,omitempty"`
 }
 
@@ -113,12 +124,18 @@ type secret struct {
 	Sealed bool   `json:"sealed"`
 }
 
-// PlanJSON writes a plan in the form PlanFormat.
-func PlanJSON(w io.Writer, plan *reconcile.Plan) error {
+// PlanJSON writes a plan in the form PlanFormat. exitCode is what the command
+// ends with, 0 also where that says only that there are changes; a plan that
+// policy refuses has another one.
+func PlanJSON(w io.Writer, plan *reconcile.Plan, exitCode int) error {
+	h := success(PlanFormat, plan.Diagnostics)
+	if exitCode != 0 {
+		h.OK, h.ExitCode = false, &exitCode
+	}
 	return encode(w, struct {
 		head
 		planBody
-	}{success(PlanFormat, plan.Diagnostics), planData(plan)})
+	}{h, planData(plan)})
 }
 
 // FailureJSON writes the form of a command that has no result, so that JSON on
@@ -134,9 +151,12 @@ func FailureJSON(w io.Writer, f Failure) error {
 func planData(plan *reconcile.Plan) planBody {
 	body := planBody{
 		Server:    serverInfo{plan.Instance.URL, plan.Instance.NetBoxVersion, plan.Instance.PluginVersion},
+		Owner:     plan.Owner,
 		Summary:   planCounts(plan),
 		Steps:     make([]step, 0, len(plan.Steps)),
 		Unchanged: map[string]int{},
+		Orphans:   orphanData(plan.Orphans),
+		Secrets:   secretData(plan.Secrets),
 	}
 	for kind, n := range plan.Unchanged {
 		if n > 0 {
@@ -158,26 +178,37 @@ func stepData(s *reconcile.Step) step {
 	if c.Live != nil {
 		out.ID = int64(c.Live.Row)
 	}
-	if o := c.Desired; o != nil {
+	if o := c.Object(); o != nil {
 		out.Kind, out.Key = o.Kind.Name, o.Display()
 		if o.Doc != nil {
 			out.Position = positionData(o.Doc.Pos)
 		}
 	}
 	for _, f := range c.Fields {
-		data := field{Name: f.Name, After: reconcile.Shown(f.After)}
-		if c.Action != reconcile.Create {
-			data.Before = shownPointer(f.Before)
-		}
-		for _, in := range f.Inner {
-			data.Changes = append(data.Changes, innerData(in))
-		}
-		out.Fields = append(out.Fields, data)
+		out.Fields = append(out.Fields, fieldData(c.Action, f))
 	}
 	for _, x := range c.Secrets {
 		out.Secrets = append(out.Secrets, secret(x))
 	}
+	if c.Marker != nil {
+		out.Marker = c.Marker.Why
+	}
+	out.Released, out.RenamedFrom, out.RenamedOutside = c.Released, c.RenamedFrom, c.RenamedOutside
+	for _, t := range c.Takes {
+		out.Takes = append(out.Takes, takeData(t))
+	}
 	return out
+}
+
+func fieldData(action reconcile.Action, f reconcile.FieldChange) field {
+	data := field{Name: f.Name, After: reconcile.Shown(f.After), Label: f.Label}
+	if action != reconcile.Create {
+		data.Before = shownPointer(f.Before)
+	}
+	for _, in := range f.Inner {
+		data.Changes = append(data.Changes, innerData(in))
+	}
+	return data
 }
 
 func innerData(in reconcile.ValueChange) inner {

@@ -39,7 +39,8 @@ func TestJSONFormsMeetTheirSchemas(t *testing.T) {
 	checkup := render.Checkup{Findings: []render.Finding{{Status: render.Fine, Topic: "TLS", Summary: "good"}},
 		Kinds: []render.KindAccess{{Kind: "Shop", View: &yes}}}
 	for form, write := range map[string]func(io.Writer) error{
-		"plan":     func(w io.Writer) error { return render.PlanJSON(w, plan) },
+		"plan":     func(w io.Writer) error { return render.PlanJSON(w, plan, 0) },
+		"drift":    func(w io.Writer) error { return render.DriftJSON(w, reconcile.DriftOf(owned(set))) },
 		"report":   func(w io.Writer) error { return render.ReportJSON(w, report, 7) },
 		"validate": func(w io.Writer) error { return render.ValidatedJSON(w, state, mistakes) },
 		"objects":  func(w io.Writer) error { return render.ObjectsJSON(w, liveShops(set), nil) },
@@ -69,7 +70,7 @@ func TestJSONFormsMeetTheirSchemas(t *testing.T) {
 func TestASchemaRefusesWhatIsNotItsForm(t *testing.T) {
 	_, plan := world(t)
 	var value map[string]any
-	require.NoError(t, json.Unmarshal([]byte(text(t, func(w io.Writer) error { return render.PlanJSON(w, plan) })), &value))
+	require.NoError(t, json.Unmarshal([]byte(text(t, func(w io.Writer) error { return render.PlanJSON(w, plan, 0) })), &value))
 	schemaText, err := output.Schema("plan")
 	require.NoError(t, err)
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schemaText))
@@ -89,7 +90,7 @@ func TestASchemaRefusesWhatIsNotItsForm(t *testing.T) {
 }
 
 func TestOutputFormsHaveSchemas(t *testing.T) {
-	require.Equal(t, []string{"doctor", "objects", "plan", "report", "validate", "version"}, output.Forms())
+	require.Equal(t, []string{"doctor", "drift", "objects", "plan", "report", "validate", "version"}, output.Forms())
 	_, err := output.Schema("common")
 	require.Error(t, err)
 }

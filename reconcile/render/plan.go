@@ -10,34 +10,37 @@ import (
 	"proxbox-sync/reconcile"
 )
 
-// Plan writes what apply would do: each object with its fields, old and new,
-// then what stays, the warnings, and a summary line.
+// Plan writes what apply would do: first what policy says of it and what is
+// deleted, then each object with its fields, old and new, then what stays, the
+// warnings, and a summary line.
 func Plan(w io.Writer, plan *reconcile.Plan, s Style) error {
 	p := newPrinter(w, s)
-	if plan.Instance.URL != "" {
-		p.line(p.paint(dim, "Server: "+server(plan.Instance)))
-		p.line()
-	}
+	p.origin(plan.Instance, plan.Owner)
+	policy, others := byTrouble(plan.Diagnostics)
+	p.group(policy)
 	p.risks(plan)
+	p.deletes(plan)
 	for _, step := range plan.Steps {
 		p.step(step)
 	}
 	if len(plan.Steps) > 0 {
 		p.line()
 	}
-	if len(plan.Diagnostics) > 0 {
-		p.diagnostics(plan.Diagnostics)
-		p.line()
-	}
+	p.orphans(plan.Orphans)
+	p.secretStates(plan.Secrets)
+	p.group(others)
 	if text := unchanged(plan); text != "" && len(plan.Steps) > 0 {
 		p.paragraph("", text)
+	}
+	if n := secretsUnchanged(plan.Secrets); n > 0 {
+		p.line("Secrets: ", thousands(n), " unchanged in Git.")
 	}
 	p.line(p.paint(bold, Summary(plan)))
 	return p.done()
 }
 
 // Summary is the last line of a plan:
-// "Plan: 3 to create, 1 to change, 40 unchanged."
+// "Plan: 3 to create, 1 to change, 2 to delete, 4 to mark, 40 unchanged."
 func Summary(plan *reconcile.Plan) string {
 	n := planCounts(plan)
 	if len(plan.Steps) == 0 {
@@ -59,6 +62,12 @@ func Summary(plan *reconcile.Plan) string {
 	if n.Link > 0 {
 		parts = append(parts, thousands(n.Link)+" to link")
 	}
+	if n.Delete > 0 {
+		parts = append(parts, thousands(n.Delete)+" to delete")
+	}
+	if n.Mark > 0 {
+		parts = append(parts, thousands(n.Mark)+" to mark")
+	}
 	parts = append(parts, thousands(n.Unchanged)+" unchanged")
 	return "Plan: " + strings.Join(parts, ", ") + "."
 }
@@ -68,6 +77,8 @@ type planTotals struct {
 	Create    int `json:"create"`
 	Update    int `json:"update"`
 	Link      int `json:"link"` // creates whose references are set in a step of their own
+	Delete    int `json:"delete"`
+	Mark      int `json:"mark"` // objects of which nothing but the marker is written
 	Unchanged int `json:"unchanged"`
 }
 
@@ -79,6 +90,10 @@ func planCounts(plan *reconcile.Plan) planTotals {
 			n.Link++
 		case s.Change.Action == reconcile.Create:
 			n.Create++
+		case s.Change.Action == reconcile.Delete:
+			n.Delete++
+		case s.Change.Action == reconcile.Mark:
+			n.Mark++
 		default:
 			n.Update++
 		}
@@ -101,20 +116,6 @@ func server(i reconcile.Instance) string {
 		return Escape(i.URL)
 	}
 	return Escape(i.URL) + " (" + strings.Join(about, ", ") + ")"
-}
-
-// risks lists what a reviewer should see first, ahead of all steps.
-func (p *printer) risks(plan *reconcile.Plan) {
-	any := false
-	for _, step := range plan.Steps {
-		for _, risk := range step.Risks {
-			p.paragraph(p.paint(red, "!")+" ", title(step.Change)+": "+risk)
-			any = true
-		}
-	}
-	if any {
-		p.line()
-	}
 }
 
 func unchanged(plan *reconcile.Plan) string {
@@ -141,18 +142,32 @@ func title(c *reconcile.Change) string {
 	return "an object"
 }
 
+// signs are what stands before an object, by what is done to it.
+var signs = map[reconcile.Action]struct {
+	sign  string
+	color hue
+}{
+	reconcile.Create: {"+", green},
+	reconcile.Update: {"~", yellow},
+	reconcile.Delete: {"-", red},
+	reconcile.Mark:   {"=", cyan},
+}
+
 // step writes one object of a plan.
 func (p *printer) step(step *reconcile.Step) {
 	c := step.Change
-	sign, color := "~", yellow
-	if c.Action == reconcile.Create {
-		sign, color = "+", green
-	}
-	head := p.paint(color, sign+" "+Escape(title(c)))
-	if step.Link {
-		head += p.paint(dim, "  (links what did not exist when it was created)")
+	sign := signs[c.Action]
+	head := p.paint(sign.color, sign.sign+" "+Escape(title(c)))
+	for _, note := range notes(step) {
+		head += p.paint(dim, "  ("+Escape(note)+")")
 	}
 	p.line(head)
+	p.content(step)
+}
+
+// content writes what is done to the fields of an object.
+func (p *printer) content(step *reconcile.Step) {
+	c := step.Change
 	wide := 0
 	for _, f := range c.Fields {
 		wide = max(wide, length(f.Name))
@@ -166,6 +181,9 @@ func (p *printer) step(step *reconcile.Step) {
 	}
 	for _, s := range c.Secrets {
 		why := s.Why
+		if why == "changed" {
+			why = "changed in Git"
+		}
 		if s.Sealed {
 			why += ", sealed: needs a key to be applied"
 		}
@@ -176,28 +194,86 @@ func (p *printer) step(step *reconcile.Step) {
 	}
 }
 
+// notes are what a step does to an object beside its fields, in words.
+func notes(step *reconcile.Step) []string {
+	c := step.Change
+	var out []string
+	if step.Link {
+		out = append(out, "links what did not exist when it was created")
+	}
+	switch {
+	case c.RenamedOutside:
+		out = append(out, "renamed outside to "+orNothing(c.RenamedFrom)+", renamed back")
+	case c.RenamedFrom != "":
+		out = append(out, "renamed from "+c.RenamedFrom)
+	}
+	if c.Action == reconcile.Delete {
+		if c.Desired == nil {
+			out = append(out, "no manifest has it any more")
+		} else {
+			out = append(out, "must not exist")
+		}
+	}
+	if m := c.Marker; m != nil {
+		switch {
+		case m.Why == "released":
+			out = append(out, "released: no longer managed, stays as it is")
+		case m.Why == "updated" && c.Action == reconcile.Mark && len(c.Released) == 0:
+			out = append(out, "marker updated")
+		case m.Why != "created" && m.Why != "updated":
+			out = append(out, m.Why)
+		}
+	}
+	if len(c.Released) > 0 {
+		out = append(out, "no longer managed: "+strings.Join(c.Released, ", "))
+	}
+	return out
+}
+
+func orNothing(text string) string {
+	if text == "" {
+		return "another name"
+	}
+	return text
+}
+
 func label(name string, wide int) string { return pad(Escape(name)+":", wide+1) + " " }
+
+// tag says behind a field who changed it.
+func (p *printer) tag(label string) string {
+	if label == "" {
+		return ""
+	}
+	h := dim
+	switch label {
+	case reconcile.Drift:
+		h = yellow
+	case reconcile.Both:
+		h = red
+	}
+	return "  " + p.paint(h, "("+Escape(label)+")")
+}
 
 // field writes one field of a change: its value on a create, old and new
 // otherwise, by inner paths where there are some.
 func (p *printer) field(action reconcile.Action, f reconcile.FieldChange, wide int) {
-	name := label(f.Name, wide)
+	name, tag := label(f.Name, wide), p.tag(f.Label)
 	switch {
 	case action == reconcile.Create:
 		p.block("    "+name, "      ", plain, short(value(f.After)))
 	case len(f.Inner) > 0:
-		p.line("    ", strings.TrimRight(name, " "))
+		p.line("    ", strings.TrimRight(name, " "), tag)
 		for _, in := range f.Inner {
 			p.inner(f, in)
 		}
 	default:
 		before, after := shortPair(value(f.Before), value(f.After))
 		one := before + " → " + after
-		if length(one)+4+length(name) <= p.style.width() {
-			p.line("    ", name, p.paint(red, before), " → ", p.paint(green, after))
+		if length(one)+4+length(name)+length(tag) <= p.style.width() {
+			p.line("    ", name, p.paint(red, before), " → ", p.paint(green, after), tag)
 			return
 		}
-		p.line("    ", strings.TrimRight(name, " "))
+		p.line("    ", strings.TrimRight(name, " "), tag)
 		p.block("      - ", "        ", red, before)
 		p.block("      + ", "        ", green, after)
 	}

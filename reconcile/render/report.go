@@ -22,6 +22,7 @@ var results = []struct {
 }{
 	{reconcile.Applied, green},
 	{reconcile.AlreadyDone, green},
+	{reconcile.Unmarked, yellow},
 	{reconcile.Failed, red},
 	{reconcile.Conflicted, red},
 	{reconcile.Blocked, yellow},
@@ -81,11 +82,7 @@ func ReportSummary(r *reconcile.Report) string {
 // fate writes what became of one step.
 func (p *printer) fate(r *reconcile.Report, s *reconcile.StepReport, h hue) {
 	c := s.Step.Change
-	sign := "~"
-	if c.Action == reconcile.Create {
-		sign = "+"
-	}
-	p.line(p.paint(h, pad(string(s.Result), 14)), sign, " ", Escape(title(c)))
+	p.line(p.paint(h, pad(string(s.Result), 14)), signs[c.Action].sign, " ", Escape(title(c)))
 	const lead = "    "
 	if s.Result == reconcile.Applied || s.Result == reconcile.AlreadyDone {
 		return
@@ -98,6 +95,9 @@ func (p *printer) fate(r *reconcile.Report, s *reconcile.StepReport, h hue) {
 			other := &r.Steps[i]
 			p.line(lead, "needs ", Escape(title(other.Step.Change)), " (", string(other.Result), ")")
 		}
+	}
+	if s.Result == reconcile.Unmarked {
+		p.paragraph(lead, "the server refuses the marker, so that the object can't be adopted or released")
 	}
 	for _, m := range s.Messages {
 		text := m.Text
