@@ -166,6 +166,9 @@ func (walk *walker) together(sequences map[string][]any) {
 
 // dependent reports whether the table has conditions for a field.
 func (walk *walker) dependent(name string) bool {
+	if slices.Contains(table.Fresh, walk.base.kind.Name+"."+name) {
+		return true
+	}
 	for at := range table.With {
 		kind, field, _ := strings.Cut(at, ".")
 		field, _, _ = strings.Cut(field, "=")
@@ -178,22 +181,33 @@ func (walk *walker) dependent(name string) bool {
 
 // alone changes one field.
 func (walk *walker) alone(name string, list []any) {
-	with, _ := lookupField(table.With, walk.base.kind, name)
 	for _, v := range list {
-		fields := map[string]any{}
-		more, _ := lookupField(table.With, walk.base.kind, fmt.Sprintf("%s=%v", name, v))
-		for _, part := range []map[string]any{with, more} {
-			for other, value := range part {
-				if walk.known[other] {
-					fields[other] = walk.m.fill(value)
-				}
-			}
+		at := walk
+		if slices.Contains(table.Fresh, walk.base.kind.Name+"."+name) {
+			fresh := *walk
+			fresh.base = walk.m.minimal(walk.base.kind)
+			at = &fresh
 		}
-		fields[name] = v
-		if err := walk.try(fields); err != nil {
+		if err := at.try(at.conditions(name, v)); err != nil {
 			walk.t.Errorf("%s.%s = %v: %v", walk.base.kind.Name, name, v, err)
 		}
 	}
+}
+
+// conditions are a field's value and what the table wants beside it.
+func (walk *walker) conditions(name string, v any) map[string]any {
+	fields := map[string]any{}
+	with, _ := lookupField(table.With, walk.base.kind, name)
+	more, _ := lookupField(table.With, walk.base.kind, fmt.Sprintf("%s=%v", name, v))
+	for _, part := range []map[string]any{with, more} {
+		for other, value := range part {
+			if walk.known[other] {
+				fields[other] = walk.m.fill(value)
+			}
+		}
+	}
+	fields[name] = v
+	return fields
 }
 
 // try brings fields about and compares what the server then shows.
@@ -227,7 +241,7 @@ func (walk *walker) unknown(f *schema.Field) {
 		return
 	}
 	before := walk.s.server.writes.Load()
-	plan, diags, err := walk.s.plan(reconcile.PlanOptions{}, walk.base.with(map[string]any{f.Name: walk.m.values(walk.base.kind, f)[0]}))
+	plan, diags, err := walk.s.plan(reconcile.PlanOptions{}, walk.base.with(walk.conditions(f.Name, walk.m.values(walk.base.kind, f)[0])))
 	require.NoError(walk.t, err)
 	instance, err := walk.s.server.Instance(walk.t.Context())
 	require.NoError(walk.t, err)

@@ -41,6 +41,9 @@ type fieldTable struct {
 	// Lookup says how objects of the kinds are made that are only looked up:
 	// the body of a POST; "@Kind" is a reference.
 	Lookup map[string]map[string]any `json:"lookup"`
+	// Fresh are fields that want a new object for each value, since they depend on
+	// what can't be changed afterwards.
+	Fresh []string `json:"fresh"`
 	// Untouched are fields that are left alone on a real server, with the reason.
 	Untouched map[string]string `json:"untouched"`
 }

@@ -121,6 +121,7 @@ type compute struct {
 	Copy    string            `json:"copy"`    // another field
 	Percent []string          `json:"percent"` // of a share, or of a part and a whole
 	Has     string            `json:"has"`     // whether a field is filled
+	Count   string            `json:"count"`   // how many entries a field's list has
 	Secret  string            `json:"secret"`  // a write-only field in plain text, for those who may see it
 	Map     string            `json:"map"`     // a field, through Values
 	Values  map[string]string `json:"values"`

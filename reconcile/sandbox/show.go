@@ -213,6 +213,9 @@ func (c *compute) of(m *model, r *row) any {
 		return percent(r, c.Percent)
 	case c.Has != "":
 		return filled(r.values[c.Has])
+	case c.Count != "":
+		list, _ := r.values[c.Count].([]any)
+		return int64(len(list))
 	case c.Map != "":
 		return c.Values[plainText(r.values[c.Map])]
 	}
