@@ -182,16 +182,27 @@ func (walk *walker) dependent(name string) bool {
 // alone changes one field.
 func (walk *walker) alone(name string, list []any) {
 	for _, v := range list {
-		at := walk
+		fields := walk.conditions(name, v)
+		err := error(nil)
 		if slices.Contains(table.Fresh, walk.base.kind.Name+"."+name) {
-			fresh := *walk
-			fresh.base = walk.m.minimal(walk.base.kind)
-			at = &fresh
+			err = walk.fresh(fields)
+		} else {
+			err = walk.try(fields)
 		}
-		if err := at.try(at.conditions(name, v)); err != nil {
+		if err != nil {
 			walk.t.Errorf("%s.%s = %v: %v", walk.base.kind.Name, name, v, err)
 		}
 	}
+}
+
+// fresh creates an object with the fields and compares what the server shows.
+func (walk *walker) fresh(fields map[string]any) error {
+	other := *walk
+	other.base = walk.m.minimal(walk.base.kind).with(fields)
+	if err := walk.s.apply(other.base); err != nil {
+		return err
+	}
+	return other.shown(fields)
 }
 
 // conditions are a field's value and what the table wants beside it.

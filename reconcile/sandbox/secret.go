@@ -24,6 +24,8 @@ func filled(v any) bool {
 		return v != ""
 	case secret:
 		return v.reveal() != ""
+	case []any:
+		return len(v) > 0
 	}
 	return true
 }
