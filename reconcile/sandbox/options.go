@@ -65,7 +65,10 @@ var optionTypes = map[string]string{
 
 func (f *field) describe() *object {
 	o := newObject()
-	kind := optionTypes[f.As]
+	kind := f.Type
+	if kind == "" {
+		kind = optionTypes[f.As]
+	}
 	if kind == "" {
 		kind = "field"
 	}
