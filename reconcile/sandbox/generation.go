@@ -81,7 +81,8 @@ type kindData struct {
 	Upsert     []string             `json:"upsert"`   // a POST that matches these updates
 	Stamps     []string             `json:"stamps"`   // of created and last_updated, those there are
 	DisplayURL bool                 `json:"displayURL"`
-	Role       string               `json:"role"` // "custom fields": its rows say which custom fields there are
+	IDLabel    string               `json:"idLabel"` // in OPTIONS, where it isn't "ID"
+	Role       string               `json:"role"`    // "custom fields": its rows say which custom fields there are
 }
 
 // fieldData is what a generation says of a field.

@@ -203,12 +203,12 @@ func (s *Server) writer(c *call, m *model, body *object) (*writer, answer, bool)
 	return w, answer{}, true
 }
 
-// keep enters a request's writes into the change log.
+// keep enters writes into the change log, once the request is through.
 func (s *Server) keep(w *writer, c *call) {
 	s.makeKeys()
 	for _, x := range w.changes {
 		x.Request, x.Time = c.id, s.last
-		s.changes = append(s.changes, x)
+		s.pending = append(s.pending, x)
 	}
 }
 
