@@ -74,21 +74,26 @@ func (s *Server) AddToken(t TokenSpec) error {
 	return nil
 }
 
-// authenticate returns who sent the request, or the text of the refusal.
+// authenticate returns who sent the request, or the text of the refusal. The
+// token's form decides its version, not the scheme.
 func (s *Server) authenticate(r *http.Request) (*actor, string) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	v2 := strings.EqualFold(scheme, "Bearer")
-	if !v2 && !strings.EqualFold(scheme, "Token") {
+	parts := strings.Fields(r.Header.Get("Authorization"))
+	if len(parts) == 0 || !strings.EqualFold(parts[0], "Token") && !strings.EqualFold(parts[0], "Bearer") {
 		return nil, "Authentication credentials were not provided."
 	}
-	a := s.tokens[sha256.Sum256([]byte(token))]
-	switch {
-	case v2 && (a == nil || !strings.HasPrefix(token, "nbt_")):
-		return nil, "Invalid v2 token"
-	case !v2 && (a == nil || strings.HasPrefix(token, "nbt_")):
-		return nil, "Invalid v1 token"
+	if len(parts) != 2 {
+		return nil, `Invalid authorization header: Must be in the form "Bearer <key>.<token>" or "Token <token>"`
 	}
-	return a, ""
+	version := "v1"
+	if strings.HasPrefix(parts[1], "nbt_") {
+		if version = "v2"; !strings.Contains(parts[1], ".") {
+			return nil, "Invalid authorization header: Could not parse key from v2 token. Did you mean to use 'Token' instead of 'Bearer'?"
+		}
+	}
+	if a := s.tokens[sha256.Sum256([]byte(parts[1]))]; a != nil {
+		return a, ""
+	}
+	return nil, "Invalid " + version + " token"
 }
 
 // may tells whether the action is allowed on the row, or, with no row, on any.

@@ -25,6 +25,9 @@ func (s *Server) bulk(c *call, m *model, list []any) answer {
 	if !ok {
 		return a
 	}
+	if a, repeated := s.repeated(entries); repeated {
+		return a
+	}
 	rows, a, ok := s.rowsOf(c, m, entries)
 	if !ok {
 		return a
@@ -98,11 +101,14 @@ func (s *Server) entries(list []any) ([]entry, answer, bool) {
 	id := &field{fieldData: fieldData{As: "integer"}, name: "id"}
 	for i, v := range list {
 		body, ok := v.(*object)
+		problem := newObject()
 		if !ok {
-			errs = append(errs, entryError{by: "index", at: i, errors: notDictionary(v)})
+			if problem = notDictionary(v); v == nil {
+				problem.set("__all__", []any{msgNull})
+			}
+			errs = append(errs, entryError{by: "index", at: i, errors: problem})
 			continue
 		}
-		problem := newObject()
 		value, given := body.get("id")
 		if !given {
 			problem.set("id", []any{msgRequired})
@@ -128,6 +134,27 @@ func (s *Server) entries(list []any) ([]entry, answer, bool) {
 		parts[e.at.(int)] = e.errors
 	}
 	return nil, reply(http.StatusBadRequest, parts), false
+}
+
+// repeated refuses a request that names a row twice, on servers that notice.
+func (s *Server) repeated(entries []entry) (answer, bool) {
+	times := map[int64]int{}
+	for _, e := range entries {
+		times[e.id]++
+	}
+	var errs []entryError
+	for _, e := range entries {
+		if n := times[e.id]; n > 1 {
+			problem := newObject()
+			problem.set("id", []any{fmt.Sprintf("Each object may be specified only once; ID %d is listed %d times", e.id, n)})
+			errs = append(errs, entryError{by: "id", at: e.id, errors: problem})
+			delete(times, e.id)
+		}
+	}
+	if errs == nil || !s.gen.Has.IndexedErrors {
+		return answer{}, false
+	}
+	return refusedBulk(errs, len(entries), "are listed more than once."), true
 }
 
 // rowsOf finds the rows of a bulk request. An id that is not there, or that the
@@ -193,17 +220,23 @@ func (s *Server) bulkDelete(c *call, m *model, rows []*row, entries []entry) ans
 		if !ok {
 			return a
 		}
-		protected := w.delete(m, r)
-		if protected == nil {
+		protected, forbidden := w.delete(m, r)
+		if protected == nil && forbidden == "" {
 			s.keep(w, c)
 			s.detach(m, nil, r.values)
 			continue
 		}
+		if protected != nil {
+			forbidden = protectedText(protected)
+		}
 		if !s.gen.Has.IndexedErrors {
-			return fail(http.StatusConflict, protectedText(protected))
+			return fail(http.StatusConflict, forbidden)
+		}
+		if protected != nil {
+			forbidden = fmt.Sprintf("Unable to delete: %d dependent object(s) prevent deletion.", len(protected))
 		}
 		problem := newObject()
-		problem.set("__all__", []any{fmt.Sprintf("Unable to delete: %d dependent object(s) prevent deletion.", len(protected))})
+		problem.set("__all__", []any{forbidden})
 		errs = append(errs, entryError{"id", r.id, problem, http.StatusConflict})
 	}
 	if errs != nil {

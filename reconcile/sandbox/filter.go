@@ -62,6 +62,10 @@ var lookups = map[string]func(have, want string) bool{
 		ok, err := regexp.MatchString(want, have)
 		return err == nil && ok
 	},
+	"iregex": func(have, want string) bool {
+		ok, err := regexp.MatchString("(?i)"+want, have)
+		return err == nil && ok
+	},
 }
 
 // matchers compiles the query. errs holds what is wrong with it, by parameter;
@@ -132,15 +136,19 @@ func (s *Server) matcher(m *model, spec filterSpec, look string, values []string
 		}
 		return func(r *row) bool { return !match(r) }, ""
 	}
-	switch strings.TrimSuffix(spec.class, "1") {
+	class := strings.TrimSuffix(spec.class, "1")
+	if look != "" && !slices.Contains([]string{"number", "time", "text", "host"}, class) {
+		return nil, ""
+	}
+	switch class {
 	case "number", "time":
 		return s.comparing(m, spec, look, values)
 	case "boolean":
-		word := strings.ToLower(values[0])
-		if word != "true" && word != "false" {
+		word := values[0]
+		if !slices.Contains([]string{"true", "True", "false", "False"}, word) {
 			return nil, ""
 		}
-		return func(r *row) bool { return s.at(m, r, spec.path) == (word == "true") }, ""
+		return func(r *row) bool { return s.at(m, r, spec.path) == strings.EqualFold(word, "true") }, ""
 	case "ref", "one":
 		return s.referring(m, spec, values)
 	case "choice":
@@ -209,7 +217,7 @@ func (s *Server) comparing(m *model, spec filterSpec, look string, values []stri
 			wanted = append(wanted, t)
 			continue
 		}
-		n, ok := filterNumber(text)
+		n, ok := filterNumber(m.byName[spec.path[0]], text)
 		if !ok {
 			return nil, "Enter a whole number."
 		}
@@ -237,9 +245,10 @@ func (s *Server) comparing(m *model, spec filterSpec, look string, values []stri
 	}, ""
 }
 
-func filterNumber(text string) (any, bool) {
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return n, true
+// filterNumber reads a number for a field; for an id the field is nil.
+func filterNumber(f *field, text string) (any, bool) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil || f == nil || f.As == "integer" {
+		return n, err == nil
 	}
 	n, err := strconv.ParseFloat(text, 64)
 	return n, err == nil

@@ -19,17 +19,18 @@ const DefaultGeneration = "0.0.29.post6"
 // generation is one data file: how a server of that generation behaves, as far
 // as the schema files don't say it.
 type generation struct {
-	Name    string              `json:"name"`
-	Aliases []string            `json:"aliases"`
-	Base    string              `json:"base"`   // the generation that this one is written as a difference to
-	NetBox  string              `json:"netbox"` // versions
-	Plugin  string              `json:"plugin"`
-	API     string              `json:"api"` // the API-Version header
-	Status  json.RawMessage     `json:"status"`
-	Has     *features           `json:"features"`
-	Roots   map[string]rootData `json:"roots"` // API root documents by path
-	Seed    []seedData          `json:"seed"`
-	Kinds   map[string]kindData `json:"kinds"`
+	Name    string   `json:"name"`
+	Aliases []string `json:"aliases"`
+	Base    string   `json:"base"`   // the generation that this one is written as a difference to
+	NetBox  string   `json:"netbox"` // versions
+	Plugin  string   `json:"plugin"`
+	API     string   `json:"api"` // the API-Version header
+	// Documents are answered as they stand, by path below the API root.
+	Documents map[string]json.RawMessage `json:"documents"`
+	Has       *features                  `json:"features"`
+	Roots     map[string]rootData        `json:"roots"` // API root documents by path
+	Seed      []seedData                 `json:"seed"`
+	Kinds     map[string]kindData        `json:"kinds"`
 }
 
 // features are abilities that not every generation has.
@@ -80,35 +81,46 @@ type kindData struct {
 	Upsert     []string             `json:"upsert"`   // a POST that matches these updates
 	Stamps     []string             `json:"stamps"`   // of created and last_updated, those there are
 	DisplayURL bool                 `json:"displayURL"`
-	Role       string               `json:"role"` // "custom fields": its rows say which custom fields there are
+	IDLabel    string               `json:"idLabel"` // in OPTIONS, where it isn't "ID"
+	Role       string               `json:"role"`    // "custom fields": its rows say which custom fields there are
 }
 
 // fieldData is what a generation says of a field.
 type fieldData struct {
-	As            string      `json:"as"` // how it is read, kept and shown: see the parsers in input.go
-	Label         string      `json:"label"`
-	Help          string      `json:"help"`
-	Required      bool        `json:"required"`
-	Null          bool        `json:"null"`
-	Blank         bool        `json:"blank"`
-	ReadOnly      bool        `json:"readOnly"`
-	WriteOnly     bool        `json:"writeOnly"`
-	Default       any         `json:"default"`
-	MaxLength     int         `json:"maxLength"`
-	Min           json.Number `json:"min"`
-	Max           json.Number `json:"max"`
-	Digits        int         `json:"digits"`
-	Places        int         `json:"places"`
-	Choices       []any       `json:"choices"` // values, or [value, label]
-	Nested        []string    `json:"nested"`  // what the object referred to shows here, where it isn't its brief form
-	Display       []string    `json:"display"` // display templates of the object referred to, likewise
-	Check         string      `json:"check"`   // a named check of text: "domain"
-	Pattern       string      `json:"pattern"`
-	PatternError  string      `json:"patternError"`
-	Lower         bool        `json:"lower"`
-	EmptyIsNull   bool        `json:"emptyIsNull"`
-	KeepWhenBlank bool        `json:"keepWhenBlank"` // an update with nothing in it leaves the value
-	Generate      bool        `json:"generate"`      // the server makes one up when none is given
+	As        string `json:"as"` // how it is read, kept and shown: see the parsers in input.go
+	Label     string `json:"label"`
+	Help      string `json:"help"`
+	Required  bool   `json:"required"`
+	Null      bool   `json:"null"`
+	Blank     bool   `json:"blank"`
+	ReadOnly  bool   `json:"readOnly"`
+	WriteOnly bool   `json:"writeOnly"`
+	Default   any    `json:"default"`
+	MaxLength int    `json:"maxLength"`
+	// ModelMaxLength is a limit that only the model has: OPTIONS doesn't show it.
+	ModelMaxLength int         `json:"modelMaxLength"`
+	Min            json.Number `json:"min"`
+	Max            json.Number `json:"max"`
+	Digits         int         `json:"digits"`
+	Places         int         `json:"places"`
+	Choices        []any       `json:"choices"` // values, or [value, label]
+	Nested         []string    `json:"nested"`  // what the object referred to shows here, where it isn't its brief form
+	Display        []string    `json:"display"` // display templates of the object referred to, likewise
+	Check          string      `json:"check"`   // a named check of text: "domain"
+	Pattern        string      `json:"pattern"`
+	PatternErrors  []string    `json:"patternErrors"`
+	Type           string      `json:"type"` // in OPTIONS, where it doesn't follow from As
+	Step           float64     `json:"step"` // numbers are multiples of it
+	StepError      string      `json:"stepError"`
+	NotEmpty       bool        `json:"notEmpty"`   // the model refuses an empty list, though it is the default
+	Big            bool        `json:"big"`        // a big integer: other words in errors
+	NotNull        bool        `json:"notNull"`    // the model refuses the null that the field takes
+	Dictionary     bool        `json:"dictionary"` // JSON has to be an object
+	Extra          bool        `json:"extra"`      // shown though the schema doesn't have it
+	Lower          bool        `json:"lower"`
+	EmptyIsNull    bool        `json:"emptyIsNull"`
+	KeepWhenBlank  bool        `json:"keepWhenBlank"` // an update with nothing in it leaves the value
+	Generate       bool        `json:"generate"`      // the server makes one up when none is given
 	// GenerateForSecrets: the server makes one up once any other kind stores a secret.
 	GenerateForSecrets bool     `json:"generateForSecrets"`
 	Frozen             string   `json:"frozen"` // the error of a change after the create
@@ -119,9 +131,10 @@ type fieldData struct {
 type compute struct {
 	Value   any               `json:"value"`   // constant; "{id}" in its texts is the row's id
 	Copy    string            `json:"copy"`    // another field
-	Percent []string          `json:"percent"` // of a share, or of a part and a whole
+	Percent []string          `json:"percent"` // a part and its whole
 	Has     string            `json:"has"`     // whether a field is filled
 	Count   string            `json:"count"`   // how many entries a field's list has
+	Family  string            `json:"family"`  // 4 or 6, of an address
 	Secret  string            `json:"secret"`  // a write-only field in plain text, for those who may see it
 	Map     string            `json:"map"`     // a field, through Values
 	Values  map[string]string `json:"values"`
@@ -135,13 +148,14 @@ type uniqueData struct {
 	Where      map[string]any `json:"where"`   // rows it holds for
 	Fold       []string       `json:"fold"`    // fields compared without case
 	Host       []string       `json:"host"`    // addresses compared without mask
+	Exempt     map[string]any `json:"exempt"`  // rows that may share their values with others of these
 	NullsEqual bool           `json:"nullsEqual"`
 }
 
 // rule is a check across fields, made once each field is fine.
 type rule struct {
 	Group           string            `json:"group"`           // rules of one group report together; otherwise the first failure ends it
-	On              string            `json:"on"`              // "create" or "update"; default both
+	On              string            `json:"on"`              // "create", "update" or "delete"; default both of the first
 	If              map[string]any    `json:"if"`              // holds when all do: a value, a list of them, "*" for filled, null for empty
 	Any             []string          `json:"any"`             // holds when one of these is filled
 	Sent            string            `json:"sent"`            // holds when the request gives this a value

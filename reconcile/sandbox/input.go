@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"net"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -54,7 +55,7 @@ func init() {
 		"text": readText, "slug": readText, "integer": readInteger, "float": readFloat, "decimal": readDecimal,
 		"boolean": readBoolean, "time": readTime, "choice": readChoice, "plain choice": readPlainChoice,
 		"ip": readIP, "interface": readInterface, "prefix": readPrefix, "object types": readObjectTypes,
-		"json":       func(_ *writer, _ *field, v any) (any, any) { return storedJSON(v), nil },
+		"json":       readAny,
 		"reference":  func(w *writer, f *field, v any) (any, any) { return w.reference(f, v) },
 		"references": readReferences,
 		"pk":         readPK,
@@ -81,6 +82,9 @@ func readText(_ *writer, f *field, v any) (any, any) {
 		return s, nil
 	}
 	var errs []any
+	if n := utf8.RuneCountInString(s); f.ModelMaxLength > 0 && n > f.ModelMaxLength {
+		errs = append(errs, fmt.Sprintf("Ensure this value has at most %d characters (it has %d).", f.ModelMaxLength, n))
+	}
 	if f.Check == "domain" && !isDomain(s) {
 		errs = append(errs, s+" is not a valid domain name")
 	}
@@ -88,7 +92,9 @@ func readText(_ *writer, f *field, v any) (any, any) {
 		errs = append(errs, `Enter a valid "slug" consisting of letters, numbers, underscores or hyphens.`)
 	}
 	if f.pattern != nil && !f.pattern.MatchString(s) {
-		errs = append(errs, f.PatternError)
+		for _, text := range f.PatternErrors {
+			errs = append(errs, text)
+		}
 	}
 	if f.MaxLength > 0 && utf8.RuneCountInString(s) > f.MaxLength {
 		errs = append(errs, fmt.Sprintf("Ensure this field has no more than %d characters.", f.MaxLength))
@@ -120,6 +126,9 @@ func readInteger(_ *writer, f *field, v any) (any, any) {
 		text = pyRepr(v)
 	}
 	n, ok := new(big.Int).SetString(strings.TrimSpace(zeroFraction.ReplaceAllString(text, "")), 10)
+	if !ok && f.Big {
+		return nil, []any{"A valid biginteger is required."}
+	}
 	if !ok {
 		return nil, []any{"A valid integer is required."}
 	}
@@ -138,6 +147,13 @@ func bound(limit json.Number, otherwise int64) *big.Int {
 		return n
 	}
 	return big.NewInt(otherwise)
+}
+
+func readAny(_ *writer, f *field, v any) (any, any) {
+	if _, ok := v.(*object); !ok && f.Dictionary {
+		return nil, []any{`JSON data must be in object form. Example: {"foo": 123}`}
+	}
+	return storedJSON(v), nil
 }
 
 func readFloat(_ *writer, f *field, v any) (any, any) {
@@ -163,16 +179,22 @@ func readFloat(_ *writer, f *field, v any) (any, any) {
 
 func limited(f *field, n float64) (any, any) {
 	if high, err := f.Max.Float64(); err == nil && n > high {
-		return nil, []any{"Ensure this value is less than or equal to " + f.Max.String() + "."}
+		return nil, []any{"Ensure this value is less than or equal to " + pyFloat(high) + "."}
 	}
 	if low, err := f.Min.Float64(); err == nil && n < low {
-		return nil, []any{"Ensure this value is greater than or equal to " + f.Min.String() + "."}
+		return nil, []any{"Ensure this value is greater than or equal to " + pyFloat(low) + "."}
+	}
+	if f.Step > 0 && math.Mod(n, f.Step) != 0 {
+		return nil, []any{f.StepError}
 	}
 	return n, nil
 }
 
 func readDecimal(_ *writer, f *field, v any) (any, any) {
 	text := strings.TrimSpace(pyStr(v))
+	if text == "" && f.Null {
+		return nil, nil
+	}
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
 		return nil, []any{"A valid number is required."}
@@ -299,6 +321,9 @@ func (f *field) choiceOf(text string) *choice {
 
 func readIP(_ *writer, _ *field, v any) (any, any) {
 	s, _ := v.(string)
+	if v == "" {
+		return nil, []any{msgBlank}
+	}
 	a, err := netip.ParseAddr(strings.TrimSpace(s))
 	if err != nil || a.Zone() != "" {
 		return nil, []any{"Enter a valid IPv4 or IPv6 address."}
@@ -311,7 +336,10 @@ func readInterface(_ *writer, _ *field, v any) (any, any) {
 	if !ok {
 		return nil, []any{fmt.Sprintf("unexpected type <class '%s'> for addr arg", pyType(v))}
 	}
-	p, err := parseInterface(strings.TrimSpace(s))
+	if s == "" {
+		return nil, []any{msgBlank}
+	}
+	p, err := parseInterface(s)
 	if err != nil {
 		return nil, []any{"Invalid IP address format: " + s}
 	}
@@ -320,7 +348,12 @@ func readInterface(_ *writer, _ *field, v any) (any, any) {
 
 // parseInterface reads an address with its mask; without one it is a host.
 func parseInterface(s string) (netip.Prefix, error) {
-	if strings.Contains(s, "/") {
+	if host, mask, ok := strings.Cut(s, "/"); ok {
+		if m := net.ParseIP(mask).To4(); m != nil {
+			if ones, bits := net.IPMask(m).Size(); bits == 32 {
+				s = fmt.Sprintf("%s/%d", host, ones)
+			}
+		}
 		return netip.ParsePrefix(s)
 	}
 	a, err := netip.ParseAddr(s)

@@ -9,7 +9,7 @@ import (
 
 // list answers a GET of a list path.
 func (s *Server) list(c *call, m *model) answer {
-	if f := last(c.query, "format"); f != "" && f != "json" && f != "api" {
+	if f := last(c.query, "format"); f != "" && f != "json" {
 		return fail(http.StatusNotFound, "Not found.")
 	}
 	match, errs := s.matchers(m, c.query)

@@ -70,6 +70,11 @@ func buildModels(set *schema.Set, g *generation) ([]*model, error) {
 				m.fields = append(m.fields, &field{fieldData: fd, name: f.Name, owner: m, onDelete: refOnDelete(f)})
 			}
 		}
+		for _, name := range sortedNames(d.Fields) {
+			if d.Fields[name].Extra {
+				m.fields = append(m.fields, &field{fieldData: d.Fields[name], name: name, owner: m})
+			}
+		}
 		byKind[k.Name] = m
 		models = append(models, m)
 	}

@@ -27,9 +27,17 @@ func (s *Server) collection(c *call, m *model) answer {
 		return s.bulk(c, m, list)
 	}
 	if c.req.Method != http.MethodPost {
-		return fail(http.StatusBadRequest, "Expected a list of objects, but no data was submitted.")
+		return fail(http.StatusBadRequest, "Expected a list of objects, but "+noList(body))
 	}
 	return s.post(c, m, body)
+}
+
+// noList says what came instead of a list.
+func noList(v any) string {
+	if o, ok := v.(*object); v == nil || ok && len(o.names) == 0 {
+		return "no data was submitted."
+	}
+	return "got " + pyType(v) + "."
 }
 
 // post creates one object.
@@ -104,8 +112,12 @@ func (s *Server) deleteOne(c *call, m *model, r *row, v any) answer {
 	if !ok {
 		return a
 	}
-	if protected := w.delete(m, r); protected != nil {
-		return fail(http.StatusConflict, protectedText(protected))
+	protected, forbidden := w.delete(m, r)
+	if protected != nil {
+		forbidden = protectedText(protected)
+	}
+	if forbidden != "" {
+		return fail(http.StatusConflict, forbidden)
 	}
 	s.keep(w, c)
 	s.detach(m, nil, r.values)
@@ -191,12 +203,12 @@ func (s *Server) writer(c *call, m *model, body *object) (*writer, answer, bool)
 	return w, answer{}, true
 }
 
-// keep enters a request's writes into the change log.
+// keep enters writes into the change log, once the request is through.
 func (s *Server) keep(w *writer, c *call) {
 	s.makeKeys()
 	for _, x := range w.changes {
 		x.Request, x.Time = c.id, s.last
-		s.changes = append(s.changes, x)
+		s.pending = append(s.pending, x)
 	}
 }
 

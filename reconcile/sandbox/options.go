@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -42,7 +43,7 @@ func (m *model) describe() *object {
 		o.set("label", label)
 		out.set(name, o)
 	}
-	readOnly("id", "integer", "ID")
+	readOnly("id", "integer", cmp.Or(m.IDLabel, "ID"))
 	readOnly("url", "field", "Url")
 	if m.DisplayURL {
 		readOnly("display_url", "field", "Display url")
@@ -65,7 +66,10 @@ var optionTypes = map[string]string{
 
 func (f *field) describe() *object {
 	o := newObject()
-	kind := optionTypes[f.As]
+	kind := f.Type
+	if kind == "" {
+		kind = optionTypes[f.As]
+	}
 	if kind == "" {
 		kind = "field"
 	}
@@ -96,7 +100,7 @@ func (f *field) describe() *object {
 		o.set("max_digits", f.Digits)
 		o.set("decimal_places", f.Places)
 	}
-	if len(f.choices) > 0 {
+	if len(f.choices) > 0 && f.As != "computed" {
 		list := make([]any, len(f.choices))
 		for i, c := range f.choices {
 			x := newObject()

@@ -124,7 +124,10 @@ func (w *writer) attribute(m *model, path []string, v any) (any, any) {
 		return nil, nil
 	}
 	stored, errs := w.parse(f, v)
-	if errs != nil {
+	switch {
+	case errs != nil && (f.As == "interface" || f.As == "prefix"):
+		return nil, errs
+	case errs != nil:
 		return noMatch{}, nil
 	}
 	return stored, nil
@@ -190,6 +193,9 @@ func readReferences(w *writer, f *field, v any) (any, any) {
 
 // readPK reads a reference that is a bare number in both directions.
 func readPK(_ *writer, f *field, v any) (any, any) {
+	if v == "" && f.Null {
+		return nil, nil
+	}
 	id, ok := pyInt(v)
 	if _, isBool := v.(bool); !ok || isBool {
 		return nil, []any{fmt.Sprintf("Incorrect type. Expected pk value, received %s.", pyType(v))}

@@ -12,14 +12,20 @@ import (
 
 // route finds what a path stands for.
 func (s *Server) route(c *call) answer {
+	if c.path == s.prefix+"/" {
+		return answer{status: http.StatusFound, html: true, header: map[string]string{"Location": s.prefix + "/login/?next=" + c.path}}
+	}
 	path, ok := strings.CutPrefix(c.path, s.prefix+"/api")
 	if !ok || path != "" && path[0] != '/' {
 		return s.notFoundPage()
 	}
-	c.rel = strings.Trim(path, "/")
+	c.rel = strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/")
+	if strings.HasPrefix(c.rel, "/") || strings.HasSuffix(c.rel, "/") || path == "//" {
+		return s.notFoundPage()
+	}
 	m, id, action := s.resolve(c.rel)
 	_, root := s.roots[c.rel]
-	if m == nil && !root && !s.stubs[c.rel] && c.rel != "status" {
+	if _, known := s.gen.Documents[c.rel]; m == nil && !root && !known && !s.stubs[c.rel] && c.rel != whoPath {
 		return s.notFoundPage()
 	}
 	if !strings.HasSuffix(path, "/") {
@@ -103,13 +109,28 @@ func (s *Server) fixed(c *call) answer {
 	default:
 		return notAllowed(c.req.Method, "GET, HEAD, OPTIONS")
 	}
-	if c.rel == "status" {
-		return answer{status: http.StatusOK, body: bytes.Clone(s.gen.Status)}
+	if doc, ok := s.gen.Documents[c.rel]; ok {
+		return answer{status: http.StatusOK, body: bytes.Clone(doc)}
+	}
+	if c.rel == whoPath {
+		return s.who(c)
 	}
 	if doc, ok := s.roots[c.rel]; ok {
 		return answer{status: http.StatusOK, body: bytes.ReplaceAll(doc, []byte(basePlace), []byte(c.show.base))}
 	}
 	return reply(http.StatusOK, map[string]any{"count": 0, "next": nil, "previous": nil, "results": []any{}})
+}
+
+// whoPath tells a client whose token it has.
+const whoPath = "authentication-check"
+
+// who shows the seeded user: all tokens are its.
+func (s *Server) who(c *call) answer {
+	m := s.modelOfType("users.user")
+	if m == nil || m.rows[1] == nil {
+		return s.notFoundPage()
+	}
+	return answer{status: http.StatusOK, body: c.show.row(nil, m, m.rows[1], selection{})}
 }
 
 // basePlace stands in root documents for scheme, host and sub-path.
@@ -119,7 +140,7 @@ const basePlace = "{base}"
 // other path one that lists what lies below it.
 func (s *Server) buildRoots(set *schema.Set) {
 	s.roots, s.stubs = map[string]raw{}, map[string]bool{}
-	below := map[string]map[string]any{"": {"status": "status"}}
+	below := map[string]map[string]any{"": {}}
 	add := func(path string) {
 		for path != "" {
 			parent, name := splitLast(path)
@@ -132,6 +153,9 @@ func (s *Server) buildRoots(set *schema.Set) {
 	}
 	for _, m := range s.models {
 		add(m.path)
+	}
+	for path := range s.gen.Documents {
+		add(path)
 	}
 	for _, k := range set.Kinds() {
 		for _, c := range k.Resource.Cascades {
@@ -157,7 +181,7 @@ func (s *Server) buildRoots(set *schema.Set) {
 		below[path] = doc
 	}
 	for path, doc := range below {
-		if s.byPath[path] == nil {
+		if s.byPath[path] == nil && s.gen.Documents[path] == nil {
 			s.roots[path] = appendJSON(nil, addresses(doc))
 			delete(s.stubs, path)
 		}

@@ -46,7 +46,7 @@ func (w *writer) rules(m *model, old, r *row, body *object) *refusal {
 }
 
 func (x *rule) applies(m *model, old, r *row, body *object) bool {
-	if x.On == "create" && old != nil || x.On == "update" && old == nil {
+	if x.On == "create" && old != nil || x.On == "update" && old == nil || x.On == "delete" {
 		return false
 	}
 	if x.Sent != "" {
@@ -58,7 +58,11 @@ func (x *rule) applies(m *model, old, r *row, body *object) bool {
 	if x.Any != nil && !anyFilled(r, x.Any) {
 		return false
 	}
-	for path, want := range x.If {
+	return holdAll(m, r, x.If)
+}
+
+func holdAll(m *model, r *row, conditions map[string]any) bool {
+	for path, want := range conditions {
 		if !holds(m, r, path, want) {
 			return false
 		}

@@ -56,6 +56,7 @@ type Server struct {
 	attachedAt  int64
 
 	changes []Change
+	pending []Change // of the request that is being answered
 	log     []Request
 	faults  []*plannedFault
 }
@@ -126,7 +127,7 @@ func (s *Server) seed() error {
 			}
 		}
 	}
-	s.undo.steps, s.changes = nil, nil
+	s.undo.steps, s.pending = nil, nil
 	return nil
 }
 
@@ -231,8 +232,10 @@ func (s *Server) answer(c *call) answer {
 	a := s.route(c)
 	if a.status >= http.StatusBadRequest {
 		s.undo.rollback()
+	} else {
+		s.changes = append(s.changes, s.pending...)
 	}
-	s.undo.steps = nil
+	s.undo.steps, s.pending = nil, nil
 	return a
 }
 

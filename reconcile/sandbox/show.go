@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"encoding/json"
-	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -107,6 +106,9 @@ func (sh *shower) value(b []byte, f *field, m *model, r *row) []byte {
 	v := r.values[f.name]
 	switch f.As {
 	case "computed":
+		if len(f.choices) > 0 {
+			return f.appendChoice(b, f.Compute.of(m, r))
+		}
 		return appendJSON(b, f.Compute.of(m, r))
 	case "reference":
 		id, ok := v.(int64)
@@ -173,6 +175,8 @@ func (sh *shower) nested(b []byte, f *field, r *row) []byte {
 			b = appendString(b, fill(display, m, r))
 		case inner == nil || inner.WriteOnly:
 			b = append(b, "null"...)
+		case plain && inner.Compute != nil:
+			b = appendJSON(b, inner.Compute.of(m, r))
 		case plain:
 			b = appendJSON(b, r.values[name])
 		default:
@@ -216,6 +220,11 @@ func (c *compute) of(m *model, r *row) any {
 	case c.Count != "":
 		list, _ := r.values[c.Count].([]any)
 		return int64(len(list))
+	case c.Family != "":
+		if strings.Contains(plainText(r.values[c.Family]), ":") {
+			return int64(6)
+		}
+		return int64(4)
 	case c.Map != "":
 		return c.Values[plainText(r.values[c.Map])]
 	}
@@ -237,17 +246,14 @@ func constant(v any, r *row) any {
 	return v
 }
 
-// percent is a share in percent, or a part's of a whole, with two places.
+// percent is a part's share of a whole.
 func percent(r *row, names []string) any {
 	part, ok := numeric(r.values[names[0]])
-	whole := 1.0
-	if len(names) > 1 && ok {
-		whole, ok = numeric(r.values[names[1]])
-	}
-	if !ok || whole == 0 {
+	whole, has := numeric(r.values[names[1]])
+	if !ok || !has || whole == 0 {
 		return nil
 	}
-	return math.Round(part/whole*10000) / 100
+	return part / whole * 100
 }
 
 func numeric(v any) (float64, bool) {

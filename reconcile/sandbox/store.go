@@ -45,10 +45,8 @@ func newUnique(d uniqueData) *unique {
 // key is the row's entry under the constraint; ok is false when the constraint
 // doesn't hold for it, since it is outside of Where or has a NULL.
 func (u *unique) key(m *model, r *row) (key string, ok bool) {
-	for path, want := range u.Where {
-		if !holds(m, r, path, want) {
-			return "", false
-		}
+	if !holdAll(m, r, u.Where) {
+		return "", false
 	}
 	var b strings.Builder
 	for _, name := range u.Fields {
@@ -61,7 +59,7 @@ func (u *unique) key(m *model, r *row) (key string, ok bool) {
 			s = strings.ToLower(s)
 		}
 		if slices.Contains(u.Host, name) {
-			s = hostOf(s)
+			s = hostOf(plainText(v))
 		}
 		b.WriteString(strconv.Quote(s))
 	}

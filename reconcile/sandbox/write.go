@@ -106,10 +106,8 @@ func (w *writer) check(m *model, old *row, body *object, partial bool) (map[stri
 	if len(errs.names) > 0 {
 		return nil, invalid(errs)
 	}
-	if old == nil {
-		if errs := w.unread(m, values); len(errs.names) > 0 {
-			return nil, invalid(errs)
-		}
+	if errs := w.clean(m, old, values); len(errs.names) > 0 {
+		return nil, invalid(errs)
 	}
 	r := &row{values: values}
 	if old != nil {
@@ -165,7 +163,7 @@ func (w *writer) read(m *model, old *row, body *object, partial bool) (map[strin
 		}
 		values[f.name] = stored
 	}
-	w.moveTags(m, body, values, errs)
+	w.moveTags(m, old, body, values, errs)
 	w.fieldUniques(m, old, values, errs)
 	for _, f := range m.fields {
 		if f.Generate && !filled(values[f.name]) && len(errs.names) == 0 {
@@ -182,25 +180,37 @@ func blankText(v any) any {
 	return v
 }
 
-// unread finds required fields that fields= kept the create from reading: the
-// model's own texts.
-func (w *writer) unread(m *model, values map[string]any) *object {
+// clean finds what the model refuses though the fields took it, among it
+// required fields that fields= kept a create from reading.
+func (w *writer) clean(m *model, old *row, values map[string]any) *object {
 	errs := newObject()
 	for _, f := range m.fields {
-		if !f.Required || w.want.has(f.name) {
-			continue
-		}
-		if v := values[f.name]; v == nil {
+		unread := old == nil && f.Required && !w.want.has(f.name)
+		v := values[f.name]
+		switch {
+		case v == nil && (f.NotNull || unread):
 			errs.set(f.name, []any{"This field cannot be null."})
-		} else if v == "" {
+		case f.NotEmpty && isEmpty(v), unread && v == "":
 			errs.set(f.name, []any{"This field cannot be blank."})
 		}
 	}
 	return errs
 }
 
+func isEmpty(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	case *object:
+		return len(v.names) == 0
+	}
+	return false
+}
+
 // moveTags applies add_tags and remove_tags, where the server has them.
-func (w *writer) moveTags(m *model, body *object, values map[string]any, errs *object) {
+func (w *writer) moveTags(m *model, old *row, body *object, values map[string]any, errs *object) {
 	f := m.byName["tags"]
 	if f == nil || f.As != "references" || !w.s.gen.Has.AddTags {
 		return
@@ -211,6 +221,10 @@ func (w *writer) moveTags(m *model, body *object, values map[string]any, errs *o
 	for _, member := range []string{"add_tags", "remove_tags"} {
 		v, given := body.get(member)
 		if !given {
+			continue
+		}
+		if member == "remove_tags" && old == nil {
+			errs.set(member, []any{`Cannot use "remove_tags" when creating a new object.`})
 			continue
 		}
 		ids, problem := readReferences(w, f, v)
@@ -254,6 +268,9 @@ func (w *writer) unique(m *model, u *unique, r *row, errs *object) {
 		if id == r.id && r.id != 0 {
 			continue
 		}
+		if u.Exempt != nil && holdAll(m, r, u.Exempt) && holdAll(m, m.rows[id], u.Exempt) {
+			continue
+		}
 		on := u.On
 		if on == "" {
 			on = "__all__"
@@ -265,20 +282,26 @@ func (w *writer) unique(m *model, u *unique, r *row, errs *object) {
 	}
 }
 
-// delete takes a row and what hangs on it. The refusal names what is in the way.
-func (w *writer) delete(m *model, r *row) (protected []found) {
+// delete takes a row and what hangs on it. It does nothing when rows are in the
+// way, or a rule forbids it.
+func (w *writer) delete(m *model, r *row) (protected []found, forbidden string) {
+	for _, x := range m.Rules {
+		if x.On == "delete" && holdAll(m, r, x.If) {
+			return nil, x.Errors["detail"]
+		}
+	}
 	d := &deletion{gone: map[*row]bool{}}
 	d.collect(m, r)
 	// What goes along doesn't stand in the way.
 	d.protected = slices.DeleteFunc(d.protected, func(x found) bool { return d.gone[x.r] })
 	if len(d.protected) > 0 {
-		return d.protected
+		return d.protected, ""
 	}
 	for _, x := range d.order {
 		w.record("delete", x.m, x.r)
 	}
 	w.s.drop(d)
-	return nil
+	return nil, ""
 }
 
 func protectedText(list []found) string {

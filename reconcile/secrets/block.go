@@ -20,8 +20,8 @@ const (
 	maxKeyBytes = 64 << 10
 	// maxRecipient is more than the 1,959 characters of a post-quantum one.
 	maxRecipient = 4096
-	maxRule      = 1000      // instructions of the compiled rule
-	maxRuleWork  = 200 << 20 // instructions, compiled for all values of a file
+	maxRule      = 1000     // instructions of the compiled rule
+	maxRuleWork  = 64 << 20 // instructions, compiled for all values of a file
 )
 
 // The newest sops whose files this program knows: that of the library.

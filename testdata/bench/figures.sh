@@ -55,7 +55,7 @@ GO
 if go build -overlay "$dir/overlay.json" -trimpath -tags "$tags" -ldflags '-s -w' -o "$dir/without" $main; then
   printf '  %-44s %s\n' 'without sops' "$(mb "$(size "$dir/without")")"
 else
-  echo '  without sops: not measured, the stand-in for reconcile/secrets in this script is out of date'
+  echo '  without sops: not measured (see above; is the stand-in for reconcile/secrets in this script out of date?)'
 fi
 printf '  %-44s %s, without sops %s\n' 'packages' "$(go list -tags "$tags" -deps $main | wc -l)" \
   "$(go list -overlay "$dir/overlay.json" -tags "$tags" -deps $main | wc -l)"
