@@ -11,15 +11,17 @@ import (
 type Limits struct {
 	MaxDeletes       *int // objects, cascades included; also allows what the defaults refuse
 	DeleteCeiling    *int // objects, cascades included; allows nothing
-	MaxDeletePercent *int // of a kind's owned objects, from limitFloor on; default 30
+	MaxDeletePercent *int // of a kind's owned objects, from limitFloor on; DefaultDeletePercent by default
 	MaxUpdates       *int // objects; no limit by default
 	MaxUpdatePercent *int // of a kind's declared objects; no limit by default
 }
 
-const (
-	defaultDeletePercent = 30
-	limitFloor           = 10 // owned objects of a kind from which on percents count
-)
+// DefaultDeletePercent is the share of a kind's owned objects that one run may
+// delete unasked.
+const DefaultDeletePercent = 30
+
+// limitFloor is the number of owned objects of a kind from which on percents count.
+const limitFloor = 10
 
 // check returns what a plan exceeds. owned counts the owned live objects by
 // kind before the plan.
@@ -67,7 +69,7 @@ func (l Limits) check(p *Plan, owned map[string]int) Diagnostics {
 }
 
 func (l Limits) checkKind(kind string, deletes, owned int, need string, refuse func(code, object, summary, flag string)) {
-	percent := defaultDeletePercent
+	percent := DefaultDeletePercent
 	if l.MaxDeletePercent != nil {
 		percent = *l.MaxDeletePercent
 	}

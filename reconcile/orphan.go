@@ -22,6 +22,7 @@ func (w *owning) orphans(live *State) []Orphan {
 				continue
 			}
 			x := w.orphan(o, m, live.Unread[kind])
+			x.Copied = x.Copied || carriers[m.Key] > 1
 			if carriers[m.Key] > 1 && x.Deleted {
 				x.Deleted, x.Why = false, "another object carries the same marker: one of them is a copy; it is never pruned"
 			}

@@ -15,6 +15,8 @@ import (
 type applyCommand struct {
 	manifestFlags
 	selectFlags
+	ownerFlag
+	policyFlags
 	serverFlags
 	Format      string `help:"Form of the result: ${enum}." enum:"text,json" default:"text" group:"Output"`
 	AutoApprove bool   `help:"Don't ask." group:"Plan"`
@@ -26,8 +28,12 @@ func (*applyCommand) Help() string {
 object that the server refuses blocks what depends on it and nothing else; running
 apply again carries on. Ctrl-C finishes what is under way and reports.
 
-Secrets are sent when an object is created, and to existing ones with
---send-secrets.`
+With an owner, every object gets a marker: the record of what is managed. Then secrets
+are sent when they changed in Git, and with --prune what left the manifests is deleted,
+within limits. Without one, secrets are sent when an object is created, and to existing
+ones with --send-secrets.
+
+What policy refuses ends with 5, before anything is written.`
 }
 
 func (c *applyCommand) result() (string, bool) { return render.ReportFormat, c.Format == "json" }
@@ -36,7 +42,7 @@ func (c *applyCommand) Run(a *app) error {
 	if err := c.canAsk(a); err != nil {
 		return err
 	}
-	client, plan, err := a.plan(c.manifestFlags, c.selectFlags, c.serverFlags)
+	client, plan, err := a.plan(planning{c.manifestFlags, c.selectFlags, c.ownerFlag, c.policyFlags, c.serverFlags, keyRequired})
 	if err != nil {
 		return err
 	}
@@ -47,16 +53,32 @@ func (c *applyCommand) Run(a *app) error {
 	if err := render.Plan(out, plan, style); err != nil {
 		return err
 	}
+	if err := c.refused(plan); err != nil {
+		return err
+	}
 	if err := sealed(plan); err != nil {
 		return err
 	}
-	if len(plan.Steps) > 0 {
-		if err := c.confirm(a); err != nil {
+	if len(plan.Steps) > 0 && !c.AutoApprove {
+		if err := a.confirm("Apply these changes?", "nothing was applied"); err != nil {
 			return err
 		}
 	}
 	report := a.carryOut(client, plan)
 	return c.report(a, report)
+}
+
+// refused ends the run before any write when policy forbids the plan. The plan
+// said why; as data it is said again.
+func (c *applyCommand) refused(plan *reconcile.Plan) error {
+	list := plan.Diagnostics.Errors()
+	if len(list) == 0 {
+		return nil
+	}
+	if c.Format == "json" {
+		return failed(list, nil)
+	}
+	return &statusError{code: codeOfDiagnostics(list), err: errors.New("nothing was applied: policy refuses the plan, for the reasons at its head")}
 }
 
 // carryOut applies a plan and shows how far it is.
@@ -116,12 +138,10 @@ func (c *applyCommand) canAsk(a *app) error {
 	return nil
 }
 
-// confirm asks before the first write.
-func (c *applyCommand) confirm(a *app) error {
-	if c.AutoApprove {
-		return nil
-	}
-	_, _ = fmt.Fprint(a.stderr, "\nApply these changes? (yes/no) ")
+// confirm asks before the first write. What has not happened, should the answer
+// not be yes, is said in nothing.
+func (a *app) confirm(question, nothing string) error {
+	_, _ = fmt.Fprintf(a.stderr, "\n%s (yes/no) ", question)
 	answers := make(chan string, 1)
 	go func() {
 		line, err := bufio.NewReader(io.LimitReader(a.stdin, 1000)).ReadString('\n')
@@ -135,9 +155,9 @@ func (c *applyCommand) confirm(a *app) error {
 		if answer == "yes" {
 			return nil
 		}
-		return errors.New("nothing was applied: the answer was not yes")
+		return errors.New(nothing + ": the answer was not yes")
 	case <-a.ctx.Done():
 		_, _ = fmt.Fprintln(a.stderr)
-		return fmt.Errorf("nothing was applied: %w", a.ctx.Err())
+		return fmt.Errorf("%s: %w", nothing, a.ctx.Err())
 	}
 }

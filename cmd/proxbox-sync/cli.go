@@ -13,6 +13,8 @@ type cli struct {
 	Validate   validateCommand   `cmd:"" help:"Check manifests, without a server."`
 	Plan       planCommand       `cmd:"" help:"Show what apply would do."`
 	Apply      applyCommand      `cmd:"" help:"Make the server as the manifests say."`
+	Drift      driftCommand      `cmd:"" help:"Show what somebody changed on the server."`
+	Init       initCommand       `cmd:"" help:"Make the custom field that records what is managed."`
 	Get        getCommand        `cmd:"" help:"Show live objects."`
 	Doctor     doctorCommand     `cmd:"" help:"Check URL, TLS, token and permissions."`
 	Schema     schemaCommand     `cmd:"" help:"Print JSON Schemas, for editors and tools."`
@@ -49,4 +51,25 @@ type manifestFlags struct {
 type selectFlags struct {
 	Select      []string    `help:"Only this kind, or this object; may be repeated." placeholder:"KIND[/KEY]" sep:"none" group:"Plan"`
 	SendSecrets secretsFlag `help:"Send secrets also to objects that exist already: all of them, or with =KIND[/KEY][.FIELD] those named; may be repeated." group:"Plan"`
+}
+
+// ownerFlag is under which name objects are managed.
+type ownerFlag struct {
+	Owner string `help:"Name under which this repository manages objects." placeholder:"NAME" group:"Ownership"`
+}
+
+// policyFlags say what a run may do to what is there. From the project file
+// they can only be tightened.
+type policyFlags struct {
+	Prune             *bool    `help:"Delete objects that this owner created and that no manifest has any more." negatable:"" group:"Ownership"`
+	PruneAdopted      bool     `help:"Delete adopted ones as well." group:"Ownership"`
+	NoAdopt           bool     `help:"Refuse live objects without a marker instead of adopting them." group:"Ownership"`
+	TakeOwnership     bool     `help:"Take over objects that another owner manages." group:"Ownership"`
+	MaxDeletes        *int     `help:"Allow so many deletes, with what they take along, also where a default forbids them." placeholder:"N" group:"Limits"`
+	MaxDeletePercent  *int     `help:"Allow deletes of so many percent of a kind's owned objects, from 10 objects on (30)." placeholder:"N" group:"Limits"`
+	MaxUpdates        *int     `help:"Allow so many objects to be changed." placeholder:"N" group:"Limits"`
+	MaxUpdatePercent  *int     `help:"Allow so many percent of a kind's objects to be changed, from 10 objects on." placeholder:"N" group:"Limits"`
+	AcceptSecrets     bool     `help:"Take secrets of unknown state for what the server has, without sending them." group:"Ownership"`
+	AllowOlderSecrets bool     `help:"Send secrets of an older file than what was applied." group:"Ownership"`
+	AllowRetarget     []string `help:"Allow that stored credentials of this object go somewhere else; may be repeated." placeholder:"KIND/KEY" sep:"none" group:"Ownership"`
 }

@@ -18,7 +18,8 @@ type doctorCommand struct {
 func (*doctorCommand) Help() string {
 	return `Looks at the server without changing anything: URL, TLS, token, versions, the path
 of each kind and what the token may do there. Says which permissions plan and apply
-need, and what this version of the plugin does with secrets.`
+need, what this version of the plugin does with secrets, and where the markers are that
+record what is managed.`
 }
 
 func (c *doctorCommand) result() (string, bool) { return render.DoctorFormat, c.Format == "json" }
@@ -42,14 +43,20 @@ func (c *doctorCommand) Run(a *app) error {
 	if err := a.ctx.Err(); err != nil {
 		return err
 	}
+	shown := checkup(found)
+	var named []string
+	if p != nil {
+		named = p.Mark
+	}
+	shown.Findings = append(shown.Findings, a.markers(client, set, found, named)...)
 	code := exitDone
 	if !found.Healthy() {
 		code = exitError
 	}
 	if c.Format == "json" {
-		err = render.DoctorJSON(a.stdout, checkup(found), int(code))
+		err = render.DoctorJSON(a.stdout, shown, int(code))
 	} else {
-		err = render.Doctor(a.stdout, checkup(found), a.style())
+		err = render.Doctor(a.stdout, shown, a.style())
 	}
 	if err != nil {
 		return err

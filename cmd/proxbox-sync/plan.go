@@ -10,6 +10,8 @@ import (
 type planCommand struct {
 	manifestFlags
 	selectFlags
+	ownerFlag
+	policyFlags
 	serverFlags
 	Format           string `help:"Form of the result: ${enum}." enum:"text,json" default:"text" group:"Output"`
 	DetailedExitcode bool   `help:"End with 2 when there are changes." group:"Output"`
@@ -18,48 +20,74 @@ type planCommand struct {
 // Help is shown by plan --help.
 func (*planCommand) Help() string {
 	return `Compares the manifests with the server and shows what apply would do: each
-object with its fields, old and new. Nothing is written. A token that may read is
-enough, and no key is needed: with --no-decrypt secrets stay sealed.`
+object with its fields, old and new, and who changed them; what is deleted, adopted
+and released; the objects of this owner that no manifest has. Nothing is written. A
+token that may read is enough, and no key is needed: with --no-decrypt secrets stay
+sealed.
+
+A plan that apply would refuse is shown all the same, with the reasons at its head,
+and ends with 5.`
 }
 
 func (c *planCommand) result() (string, bool) { return render.PlanFormat, c.Format == "json" }
 
 func (c *planCommand) Run(a *app) error {
-	_, plan, err := a.plan(c.manifestFlags, c.selectFlags, c.serverFlags)
+	_, plan, err := a.plan(planning{c.manifestFlags, c.selectFlags, c.ownerFlag, c.policyFlags, c.serverFlags, keyRequired})
 	if err != nil {
 		return err
 	}
+	code := codeOfDiagnostics(plan.Diagnostics)
 	if c.Format == "json" {
-		err = render.PlanJSON(a.stdout, plan)
+		err = render.PlanJSON(a.stdout, plan, int(code))
 	} else {
 		err = render.Plan(a.stdout, plan, a.style())
 	}
-	if err == nil && c.DetailedExitcode && len(plan.Steps) > 0 {
+	switch {
+	case err != nil:
+		return err
+	case code != exitDone:
+		return said(code)
+	case c.DetailedExitcode && len(plan.Steps) > 0:
 		return said(exitChanges)
 	}
-	return err
+	return nil
 }
 
-// plan is what plan and apply have in common: manifests and server in, a plan
-// without errors out.
-func (a *app) plan(m manifestFlags, s selectFlags, f serverFlags) (*netbox.Client, *reconcile.Plan, error) {
+// planning is what a plan is made from.
+type planning struct {
+	manifestFlags
+	selectFlags
+	ownerFlag
+	policyFlags
+	serverFlags
+	key needKey
+}
+
+// plan is what plan, apply and drift have in common: manifests and server in, a
+// plan out. It may have diagnostics with severity Error: what policy refuses.
+func (a *app) plan(in planning) (*netbox.Client, *reconcile.Plan, error) {
 	p, err := findProject(a.dir)
 	if err != nil {
 		return nil, nil, err
 	}
 	set := schema.Embedded()
-	options := reconcile.PlanOptions{Desired: desiredOptions(m, p)}
-	if options.Select, err = selections(set, s.Select); err != nil {
+	options := reconcile.PlanOptions{Desired: desiredOptions(in.manifestFlags, p)}
+	if options.Select, err = selections(set, in.Select); err != nil {
 		return nil, nil, err
 	}
-	if options.SendSecrets, err = s.SendSecrets.selections(set); err != nil {
+	if options.SendSecrets, err = in.SendSecrets.selections(set); err != nil {
 		return nil, nil, err
 	}
-	client, err := a.connect(f, p, set)
+	policy, err := a.policy(in.ownerFlag, in.policyFlags, p, set)
 	if err != nil {
 		return nil, nil, err
 	}
-	docs, list, err := a.documents(m, p, keyRequired)
+	a.looseReading(policy, in)
+	client, err := a.connect(in.serverFlags, p, set)
+	if err != nil {
+		return nil, nil, err
+	}
+	docs, list, err := a.documents(in.manifestFlags, p, in.key)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -69,11 +97,26 @@ func (a *app) plan(m manifestFlags, s selectFlags, f serverFlags) (*netbox.Clien
 		list = append(list, more...)
 		return nil, nil, failed(append(list, reconcile.Link(set, desired, nil)...).Sorted(), nil)
 	}
+	options.Ownership = policy.own
+	options.Ownership.Partial = partial(in.manifestFlags, in.Select, p, a, docs)
 	plan, more, err := reconcile.MakePlan(a.ctx, set, client, docs, options)
-	list = append(list, more...).Sorted()
-	if err := failed(list, err); err != nil {
-		return nil, nil, err
+	list = append(append(list, policy.notes...), more...).Sorted()
+	if err != nil || plan == nil {
+		return nil, nil, failed(list, err)
 	}
 	plan.Diagnostics = list
 	return client, plan, nil
+}
+
+// looseReading notes what of the other flags is looser than by default.
+func (a *app) looseReading(y *policy, in planning) {
+	if in.AllowPlaintextSecrets {
+		a.loose(y, "allow-plaintext-secrets", "secrets may stand in plain text")
+	}
+	if len(in.AllowKey) > 0 {
+		a.loose(y, "allow-key", "other key services than age and PGP may be asked")
+	}
+	if in.AllowHTTP {
+		a.loose(y, "allow-http", "the token may go over the network in the clear")
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+
+	"proxbox-sync/reconcile"
 )
 
 const (
@@ -33,6 +35,23 @@ type project struct {
 	CAFile        string
 	Manifests     []string
 	IgnoreChanges map[string][]string
+	Owner         string
+	Mark          []string // core kinds that are marked and pruned as well
+	Prune         *bool
+	prunePos      reconcile.Position
+	Limits        limits
+}
+
+// limits are those of the project file.
+type limits struct {
+	MaxDeletes, MaxDeletePercent, MaxUpdates, MaxUpdatePercent limit
+}
+
+// limit is one number of the project file, nil where it has none.
+type limit struct {
+	name string // as in the file
+	pos  reconcile.Position
+	n    *int
 }
 
 // findProject looks for the project file in dir and above, up to the folder

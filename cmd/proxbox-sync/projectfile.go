@@ -4,16 +4,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"proxbox-sync/reconcile"
 	"proxbox-sync/reconcile/manifest"
 	"proxbox-sync/schema"
 )
-
-// laterKeys are the design's keys that this version does not act on yet. They
-// are refused, since ignoring a limit would be worse than not having one.
-var laterKeys = map[string]bool{"owner": true, "prune": true, "limits": true, "mark": true}
 
 // projectKeys are the keys that this version knows.
 var projectKeys = map[string]func(*projectDecoder, reconcile.Member){
@@ -23,6 +20,10 @@ var projectKeys = map[string]func(*projectDecoder, reconcile.Member){
 	"ca_file":        func(d *projectDecoder, m reconcile.Member) { d.project.CAFile = d.path(m.Value, "ca_file") },
 	"manifests":      (*projectDecoder).manifests,
 	"ignore_changes": (*projectDecoder).ignoreChanges,
+	"owner":          (*projectDecoder).owner,
+	"mark":           (*projectDecoder).mark,
+	"prune":          (*projectDecoder).prune,
+	"limits":         (*projectDecoder).limits,
 }
 
 // projectDecoder turns the YAML of a project file into a project and collects
@@ -68,11 +69,6 @@ func (d *projectDecoder) failAt(pos reconcile.Position, code, summary, detail st
 }
 
 func (d *projectDecoder) unknown(m reconcile.Member) {
-	if laterKeys[m.Name] {
-		d.failAt(m.Pos, "unsupported-key", fmt.Sprintf("this version does not act on %q yet", m.Name),
-			"It is refused rather than ignored. Take it out, or use a version that knows it.")
-		return
-	}
 	names := slices.Sorted(maps.Keys(projectKeys))
 	d.failAt(m.Pos, "unknown-key", fmt.Sprintf("unknown key %q in the project file", m.Name),
 		didYouMean(m.Name, names)+"The keys are "+strings.Join(names, ", ")+".")
@@ -156,6 +152,74 @@ func (d *projectDecoder) ignoreChanges(m reconcile.Member) {
 			}
 			d.project.IgnoreChanges[kind.Name] = append(d.project.IgnoreChanges[kind.Name], field)
 		}
+	}
+}
+
+func (d *projectDecoder) owner(m reconcile.Member) {
+	name := d.text(m.Value, "owner")
+	if name != "" && !ownerPattern.MatchString(name) {
+		d.fail(m.Value, "owner", "owner must be at most 100 letters, digits, dots, underscores, slashes and hyphens", "")
+	}
+	d.project.Owner = name
+}
+
+func (d *projectDecoder) prune(m reconcile.Member) {
+	on, ok := m.Value.Value.(bool)
+	if m.Value.Shape != reconcile.Scalar || !ok {
+		d.fail(m.Value, "project-type", "prune must be true or false", "")
+		return
+	}
+	d.project.Prune, d.project.prunePos = &on, m.Pos
+}
+
+// mark names kinds that are not the plugin's own: those are marked anyway.
+func (d *projectDecoder) mark(m reconcile.Member) {
+	set := schema.Embedded()
+	var names []string
+	for _, k := range set.Kinds() {
+		if k.Resource.Prune == "named" && k.Resource.Mode == schema.Managed {
+			names = append(names, k.Name)
+		}
+	}
+	for _, n := range d.items(m.Value, "mark") {
+		name := d.text(n, "an entry of mark")
+		if name != "" && !slices.Contains(names, name) {
+			d.fail(n, "unknown-kind", fmt.Sprintf("%q can't be marked by name", name),
+				didYouMean(name, names)+"The kinds are "+strings.Join(names, ", ")+"; those of the plugin are marked anyway.")
+			continue
+		}
+		d.project.Mark = append(d.project.Mark, name)
+	}
+}
+
+func (d *projectDecoder) limits(m reconcile.Member) {
+	if m.Value.Shape != reconcile.Mapping {
+		d.fail(m.Value, "project-type", "limits must be a mapping of limits to numbers", "")
+		return
+	}
+	l := &d.project.Limits
+	known := map[string]struct {
+		into *limit
+		most int
+	}{
+		"max_deletes": {&l.MaxDeletes, 1 << 30}, "max_delete_percent": {&l.MaxDeletePercent, 100},
+		"max_updates": {&l.MaxUpdates, 1 << 30}, "max_update_percent": {&l.MaxUpdatePercent, 100},
+	}
+	names := slices.Sorted(maps.Keys(known))
+	for _, entry := range m.Value.Members {
+		k, ok := known[entry.Name]
+		if !ok {
+			d.failAt(entry.Pos, "unknown-key", fmt.Sprintf("unknown limit %q", entry.Name),
+				didYouMean(entry.Name, names)+"The limits are "+strings.Join(names, ", ")+".")
+			continue
+		}
+		number, _ := entry.Value.Value.(reconcile.Number)
+		n, err := strconv.Atoi(string(number))
+		if err != nil || n < 0 || n > k.most {
+			d.fail(entry.Value, "project-type", fmt.Sprintf("limits.%s must be a whole number from 0 to %d", entry.Name, k.most), "")
+			continue
+		}
+		*k.into = limit{"limits." + entry.Name, entry.Pos, &n}
 	}
 }
 

@@ -1,0 +1,75 @@
+package reconcile
+
+import (
+	"context"
+	"slices"
+
+	"proxbox-sync/schema"
+)
+
+// MarkerKind is the kind of the custom field that markers are kept in, nil when
+// the set does not have it.
+func MarkerKind(set *schema.Set) *schema.Kind {
+	i := slices.IndexFunc(set.Kinds(), func(k *schema.Kind) bool { return k.Resource.ObjectType == markerModel })
+	if i < 0 {
+		return nil
+	}
+	return set.Kinds()[i]
+}
+
+// MarkedKinds are the kinds whose objects carry a marker where the server lets
+// them: those of the plugin, and the core kinds named.
+func MarkedKinds(set *schema.Set, named []string) []*schema.Kind {
+	own := Ownership{Owner: MarkerField, Mark: named}
+	return slices.DeleteFunc(slices.Clone(set.Kinds()), func(k *schema.Kind) bool { return !own.marks(k) })
+}
+
+// MarkerState is the custom field as the server has it.
+type MarkerState struct {
+	Row   RowID    // 0: there is none
+	Type  string   // "json" when it is as it should be
+	Types []string // the object types that it is attached to
+}
+
+// ReadMarkerField reads the custom field. A token that may not see custom fields
+// is ErrForbidden.
+func ReadMarkerField(ctx context.Context, set *schema.Set, server Server) (MarkerState, error) {
+	var out MarkerState
+	q := Query{Kind: MarkerKind(set).Name, Fields: []string{"name", "type", "object_types"}, Where: map[string]any{"name": MarkerField}}
+	_, err := server.Read(ctx, q, func(row Row) error {
+		out.Row = row.ID
+		out.Type, _ = row.Fields["type"].(string)
+		types, _ := row.Fields["object_types"].([]any)
+		for _, t := range types {
+			if text, ok := t.(string); ok {
+				out.Types = append(out.Types, text)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// MarkerFieldDocument is the manifest of the custom field, attached to object
+// types. It shows nowhere in the web interface and can't be edited there: what
+// it holds makes sense to this program alone.
+func MarkerFieldDocument(set *schema.Set, types []string) Document {
+	kind := MarkerKind(set)
+	text := func(v any) *Node { return &Node{Shape: Scalar, Value: v} }
+	list := &Node{Shape: Sequence}
+	types = slices.Clone(types)
+	slices.Sort(types)
+	for _, t := range slices.Compact(types) {
+		list.Items = append(list.Items, text(t))
+	}
+	return Document{Kind: kind.Name, Spec: &Node{Shape: Mapping, Members: []Member{
+		{Name: "name", Value: text(MarkerField)},
+		{Name: "label", Value: text("proxbox-sync")},
+		{Name: "description", Value: text("What proxbox-sync manages: written and read by that program only.")},
+		{Name: "type", Value: text("json")},
+		{Name: "object_types", Value: list},
+		{Name: "ui_visible", Value: text("hidden")},
+		{Name: "ui_editable", Value: text("no")},
+		{Name: "is_cloneable", Value: text(false)},
+	}}}
+}
