@@ -3,7 +3,6 @@ package sandbox
 import (
 	"encoding/json"
 	"math"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -35,30 +34,9 @@ func appendJSON(b []byte, v any) []byte {
 	case raw:
 		return append(b, v...)
 	case *object:
-		b = append(b, '{')
-		for i, n := range v.names {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = append(appendString(b, n), ':')
-			b = appendJSON(b, v.values[n])
-		}
-		return append(b, '}')
+		return appendMembers(b, v.names, v.values)
 	case map[string]any:
-		names := make([]string, 0, len(v))
-		for n := range v {
-			names = append(names, n)
-		}
-		sort.Strings(names)
-		b = append(b, '{')
-		for i, n := range names {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = append(appendString(b, n), ':')
-			b = appendJSON(b, v[n])
-		}
-		return append(b, '}')
+		return appendMembers(b, sortedNames(v), v)
 	case []any:
 		b = append(b, '[')
 		for i, x := range v {
@@ -79,6 +57,18 @@ func appendJSON(b []byte, v any) []byte {
 		return append(b, "null"...)
 	}
 	panic("sandbox: a value of a type that is never stored")
+}
+
+func appendMembers(b []byte, names []string, values map[string]any) []byte {
+	b = append(b, '{')
+	for i, n := range names {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, n), ':')
+		b = appendJSON(b, values[n])
+	}
+	return append(b, '}')
 }
 
 // raw is JSON text that is ready.

@@ -162,6 +162,9 @@ func (s *Server) input(c *call) (any, answer, bool) {
 	if t := mediaType(c.req); t != "application/json" {
 		return nil, fail(http.StatusUnsupportedMediaType, fmt.Sprintf("Unsupported media type \"%s\" in request.", c.req.Header.Get("Content-Type"))), false
 	}
+	if len(c.body) > maxUpload {
+		return nil, s.crash("RequestDataTooBig", "Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE."), false
+	}
 	v, err := parseJSON(c.body)
 	if err != nil {
 		return nil, fail(http.StatusBadRequest, "JSON parse error - "+err.Error()), false

@@ -204,8 +204,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.send(w, s, c.id)
 }
 
-// maxBody limits a request's body, in bytes.
-const maxBody = 64 << 20
+// Limits of a request's body, in bytes: what is read at all, and Django's
+// DATA_UPLOAD_MAX_MEMORY_SIZE.
+const (
+	maxBody   = 64 << 20
+	maxUpload = 2_621_440
+)
 
 func requestID() string {
 	var b [16]byte

@@ -185,6 +185,14 @@ func TestTooLongARequestLineIsRefusedAsGunicornDoes(t *testing.T) {
 	require.Contains(t, w.Body.String(), "Request Line is too large")
 }
 
+func TestABodyMayNotBeLargerThanDjangoTakes(t *testing.T) {
+	s := newServer(t, Options{})
+	body := fmt.Sprintf(`{"name":"x","slug":"x","description":"%s"}`, strings.Repeat("x", maxUpload))
+	w := send(s, "POST", "/api/extras/tags/", []byte(body), map[string]string{"Authorization": "Token " + testToken, "Content-Type": "application/json"})
+	require.Equal(t, http.StatusInternalServerError, w.Code)
+	require.Contains(t, w.Body.String(), "RequestDataTooBig")
+}
+
 func TestTimesMoveWithEachWriteThoughTheClockStands(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	s := newServer(t, Options{Clock: func() time.Time { return at }})
