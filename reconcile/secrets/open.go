@@ -89,7 +89,9 @@ func (p *Opener) keys() {
 // Open decrypts the encrypted leaves of one sops file, after its MAC was
 // compared. data is the whole file; size and alias cycles must have been looked
 // at before. The result is keyed by "<document index>#<JSON pointer>", documents
-// counted from 0, over the file as it stands without its sops blocks.
+// counted from 0, over the file as it stands without its sops blocks. Each
+// secret, also one that stays sealed, carries the file's lastmodified: the MAC
+// covers it, so that only a decrypted file proves it.
 //
 // The error is an *Error. Info is as complete as the file allowed.
 func (p *Opener) Open(ctx context.Context, file string, data []byte) (values map[string]reconcile.Secret, info Info, err error) {
@@ -103,6 +105,9 @@ func (p *Opener) Open(ctx context.Context, file string, data []byte) (values map
 	if failure != nil {
 		failure.File = file
 		return nil, info, failure
+	}
+	for path, secret := range values {
+		values[path] = secret.At(info.LastModified)
 	}
 	return values, info, nil
 }

@@ -133,7 +133,31 @@ func TestSaysWhatAFileTellsWithoutAKey(t *testing.T) {
 		require.Contains(t, plainValues, path)
 		require.True(t, secret.Sealed())
 		require.Contains(t, file, secret.Cipher())
+		require.Equal(t, modified, secret.Modified())
 	}
+}
+
+func TestEverySecretKnowsWhenItsFileWasEncrypted(t *testing.T) {
+	id := ageKey(t)
+	t.Setenv("PATH", t.TempDir())
+	modified := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	file := encrypt(t, plainFile, recipe{groups: forAge(t, id), rule: rule, modified: modified})
+	for name, p := range map[string]*secrets.Opener{
+		"opened":                        withKey(t, id),
+		"left sealed":                   opener(t, secrets.Options{NoDecrypt: true}),
+		"left sealed for want of a key": opener(t, secrets.Options{Env: env{}.get, SealWithoutKey: true}),
+	} {
+		values, _, err := p.Open(context.Background(), "a.yaml", []byte(file))
+		require.NoError(t, err)
+		require.Len(t, values, len(plainValues), name)
+		for path, secret := range values {
+			require.Equal(t, modified, secret.Modified(), "%s: %s", name, path)
+		}
+	}
+	// A later time written into the file does not pass for one.
+	later := strings.Replace(file, "2026-01-02T03:04:05Z", "2026-01-03T03:04:05Z", 1)
+	require.NotEqual(t, file, later)
+	requireReason(t, withKey(t, id), later, secrets.MACMismatch)
 }
 
 func TestNamesWhatIsMissingWhenNoKeyOpensTheFile(t *testing.T) {
