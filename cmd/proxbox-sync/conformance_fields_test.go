@@ -59,7 +59,7 @@ func (walk *walker) fields() {
 	walk.known = walk.s.w.knownFields(walk.t, kind, walk.base.row)
 	sequences := map[string][]any{}
 	for _, f := range kind.Fields {
-		switch _, untouched := lookupField(table.Untouched, kind, f.Name); {
+		switch _, untouched := lookupField(table().Untouched, kind, f.Name); {
 		case f.ReadOnly, f.WriteOnly, untouched && walk.s.w.real, slices.Contains(kind.Resource.Key, f.Name), f.Class == schema.Map:
 		case !walk.known[f.Name]:
 			walk.unknown(f)
@@ -85,7 +85,7 @@ func (walk *walker) fields() {
 
 // assign puts the addresses that a field is to refer to on an interface of the object.
 func (walk *walker) assign(name string, targets []any) {
-	entry, ok := lookupField(table.Interfaces, walk.base.kind, name)
+	entry, ok := lookupField(table().Interfaces, walk.base.kind, name)
 	if !ok || !walk.s.w.real {
 		return
 	}
@@ -118,7 +118,7 @@ func (walk *walker) sequence(f *schema.Field) []any {
 	}
 	for _, v := range empty {
 		// Also values that the table refuses may be empty ones.
-		refused, _ := lookupField(table.Refused, walk.base.kind, f.Name)
+		refused, _ := lookupField(table().Refused, walk.base.kind, f.Name)
 		if slices.ContainsFunc(refused, func(r any) bool { return equal(v, r) }) {
 			continue
 		}
@@ -166,7 +166,7 @@ func (walk *walker) together(sequences map[string][]any) {
 
 // dependent reports whether the table has conditions for a field.
 func (walk *walker) dependent(name string) bool {
-	for at := range table.With {
+	for at := range table().With {
 		kind, field, _ := strings.Cut(at, ".")
 		field, _, _ = strings.Cut(field, "=")
 		if field == name && (kind == "*" || kind == walk.base.kind.Name) {
@@ -178,10 +178,10 @@ func (walk *walker) dependent(name string) bool {
 
 // alone changes one field.
 func (walk *walker) alone(name string, list []any) {
-	with, _ := lookupField(table.With, walk.base.kind, name)
+	with, _ := lookupField(table().With, walk.base.kind, name)
 	for _, v := range list {
 		fields := map[string]any{}
-		more, _ := lookupField(table.With, walk.base.kind, fmt.Sprintf("%s=%v", name, v))
+		more, _ := lookupField(table().With, walk.base.kind, fmt.Sprintf("%s=%v", name, v))
 		for _, part := range []map[string]any{with, more} {
 			for other, value := range part {
 				if walk.known[other] {
@@ -244,7 +244,7 @@ func (walk *walker) unknown(f *schema.Field) {
 // are reported with the field's name, and change nothing.
 func (walk *walker) refused() {
 	for _, f := range walk.base.kind.Fields {
-		refused, ok := lookupField(table.Refused, walk.base.kind, f.Name)
+		refused, ok := lookupField(table().Refused, walk.base.kind, f.Name)
 		if !ok || !walk.known[f.Name] || f.ReadOnly {
 			continue
 		}
