@@ -59,7 +59,7 @@ func (walk *walker) fields() {
 	walk.known = walk.s.w.knownFields(walk.t, kind, walk.base.row)
 	sequences := map[string][]any{}
 	for _, f := range kind.Fields {
-		switch _, untouched := lookupField(table.Untouched, kind, f.Name); {
+		switch _, untouched := lookupField(table().Untouched, kind, f.Name); {
 		case f.ReadOnly, f.WriteOnly, untouched && walk.s.w.real, slices.Contains(kind.Resource.Key, f.Name), f.Class == schema.Map:
 		case !walk.known[f.Name]:
 			walk.unknown(f)
@@ -85,7 +85,7 @@ func (walk *walker) fields() {
 
 // assign puts the addresses that a field is to refer to on an interface of the object.
 func (walk *walker) assign(name string, targets []any) {
-	entry, ok := lookupField(table.Interfaces, walk.base.kind, name)
+	entry, ok := lookupField(table().Interfaces, walk.base.kind, name)
 	if !ok || !walk.s.w.real {
 		return
 	}
@@ -118,7 +118,7 @@ func (walk *walker) sequence(f *schema.Field) []any {
 	}
 	for _, v := range empty {
 		// Also values that the table refuses may be empty ones.
-		refused, _ := lookupField(table.Refused, walk.base.kind, f.Name)
+		refused, _ := lookupField(table().Refused, walk.base.kind, f.Name)
 		if slices.ContainsFunc(refused, func(r any) bool { return equal(v, r) }) {
 			continue
 		}
@@ -166,10 +166,10 @@ func (walk *walker) together(sequences map[string][]any) {
 
 // dependent reports whether the table has conditions for a field.
 func (walk *walker) dependent(name string) bool {
-	if slices.Contains(table.Fresh, walk.base.kind.Name+"."+name) {
+	if slices.Contains(table().Fresh, walk.base.kind.Name+"."+name) {
 		return true
 	}
-	for at := range table.With {
+	for at := range table().With {
 		kind, field, _ := strings.Cut(at, ".")
 		field, _, _ = strings.Cut(field, "=")
 		if field == name && (kind == "*" || kind == walk.base.kind.Name) {
@@ -184,7 +184,7 @@ func (walk *walker) alone(name string, list []any) {
 	for _, v := range list {
 		fields := walk.conditions(name, v)
 		err := error(nil)
-		if slices.Contains(table.Fresh, walk.base.kind.Name+"."+name) {
+		if slices.Contains(table().Fresh, walk.base.kind.Name+"."+name) {
 			err = walk.fresh(fields)
 		} else {
 			err = walk.try(fields)
@@ -208,8 +208,8 @@ func (walk *walker) fresh(fields map[string]any) error {
 // conditions are a field's value and what the table wants beside it.
 func (walk *walker) conditions(name string, v any) map[string]any {
 	fields := map[string]any{}
-	with, _ := lookupField(table.With, walk.base.kind, name)
-	more, _ := lookupField(table.With, walk.base.kind, fmt.Sprintf("%s=%v", name, v))
+	with, _ := lookupField(table().With, walk.base.kind, name)
+	more, _ := lookupField(table().With, walk.base.kind, fmt.Sprintf("%s=%v", name, v))
 	for _, part := range []map[string]any{with, more} {
 		for other, value := range part {
 			if walk.known[other] {
@@ -269,7 +269,7 @@ func (walk *walker) unknown(f *schema.Field) {
 // are reported with the field's name, and change nothing.
 func (walk *walker) refused() {
 	for _, f := range walk.base.kind.Fields {
-		refused, ok := lookupField(table.Refused, walk.base.kind, f.Name)
+		refused, ok := lookupField(table().Refused, walk.base.kind, f.Name)
 		if !ok || !walk.known[f.Name] || f.ReadOnly {
 			continue
 		}

@@ -38,8 +38,8 @@ func followSecrets(t *testing.T, w *world, kind *schema.Kind) {
 		w = newSandboxWorld(t, w.generation, w.set)
 	}
 	for _, f := range kind.Fields {
-		_, untouched := lookupField(table.Untouched, kind, f.Name)
-		_, refused := lookupField(table.Refused, kind, f.Name)
+		_, untouched := lookupField(table().Untouched, kind, f.Name)
+		_, refused := lookupField(table().Refused, kind, f.Name)
 		if !f.WriteOnly || refused || untouched && w.real || !w.writable(t, kind, f.Name) {
 			continue
 		}
@@ -80,7 +80,7 @@ func (x *secretStory) run() {
 		if v == "" && len(x.s.w.set.Validate(x.kind, map[string]any{x.f.Name: ""}, schema.Partial)) > 0 {
 			continue
 		}
-		if with, ok := lookupField(table.With, x.kind, x.f.Name+"="); v == "" && ok {
+		if with, ok := lookupField(table().With, x.kind, x.f.Name+"="); v == "" && ok {
 			changed = changed.with(x.m.fill(with).(map[string]any))
 		}
 		report, err = x.do(reconcile.PlanOptions{SendSecrets: ask}, changed)
@@ -103,7 +103,7 @@ func (x *secretStory) object(plain string) *thing {
 	if x.kind.Resource.Mode != schema.Singleton {
 		object = x.m.minimal(x.kind)
 	}
-	if with, ok := lookupField(table.With, x.kind, x.f.Name); ok {
+	if with, ok := lookupField(table().With, x.kind, x.f.Name); ok {
 		object = object.with(x.m.fill(with).(map[string]any))
 	}
 	return object.with(map[string]any{x.f.Name: reconcile.NewSecret(plain, "")})

@@ -314,7 +314,7 @@ func (m *maker) minimal(kind *schema.Kind) *thing {
 			x.fields[name] = m.first(kind, kind.Field(name))
 		}
 	}
-	for name, v := range table.Also[kind.Name] {
+	for name, v := range table().Also[kind.Name] {
 		x.fields[name] = m.fill(v)
 	}
 	return x
@@ -324,7 +324,7 @@ func (m *maker) minimal(kind *schema.Kind) *thing {
 func (m *maker) first(kind *schema.Kind, f *schema.Field) any {
 	m.t.Helper()
 	if f.Class == schema.Reference {
-		if f.Nullable && !slices.Contains(table.Refer, kind.Name+"."+f.Name) {
+		if f.Nullable && !slices.Contains(table().Refer, kind.Name+"."+f.Name) {
 			return nil
 		}
 		return m.target(m.w.set.Kind(f.Ref.Kind), 0)
@@ -350,8 +350,8 @@ func (m *maker) lookup(kind *schema.Kind) *thing {
 	m.t.Helper()
 	body := map[string]any{}
 	x := &thing{kind: kind, fields: map[string]any{}}
-	require.NotEmptyf(m.t, table.Lookup[kind.Name], "fields.json does not say how to make a %s", kind.Name)
-	for name, v := range table.Lookup[kind.Name] {
+	require.NotEmptyf(m.t, table().Lookup[kind.Name], "fields.json does not say how to make a %s", kind.Name)
+	for name, v := range table().Lookup[kind.Name] {
 		v = m.fill(v)
 		x.fields[name] = v
 		if ref, ok := v.(*thing); ok {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"proxbox-sync/reconcile"
@@ -20,7 +21,8 @@ import (
 // values. Names are Kind.field or *.field. In texts {p} is the test's prefix,
 // {n} a number that is never used twice, {ip4} and {ip6} addresses never used
 // twice; "@Kind" is a reference, {"@Kind": {…}} one to an object with these fields.
-var table = loadTable()
+// It is read when a test first needs it: scripts run this binary in other folders.
+var table = sync.OnceValue(loadTable)
 
 type fieldTable struct {
 	// Values are the values to walk through, in place of generated ones.
@@ -143,13 +145,13 @@ func (m *maker) address6() string {
 // every choice, without null and empty.
 func (m *maker) values(kind *schema.Kind, f *schema.Field) []any {
 	m.t.Helper()
-	list, ok := lookupField(table.Values, kind, f.Name)
+	list, ok := lookupField(table().Values, kind, f.Name)
 	if ok {
 		list = m.fill(list).([]any)
 	} else {
 		list = m.generate(kind, f)
 	}
-	refused, _ := lookupField(table.Refused, kind, f.Name)
+	refused, _ := lookupField(table().Refused, kind, f.Name)
 	list = slices.DeleteFunc(list, func(v any) bool { return slices.ContainsFunc(refused, func(r any) bool { return equal(v, r) }) })
 	for _, v := range list {
 		if problems := m.w.set.Validate(kind, map[string]any{f.Name: forSchema(v)}, schema.Partial); len(problems) > 0 {
