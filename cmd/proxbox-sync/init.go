@@ -142,7 +142,11 @@ func (f *fieldPlan) carryOut(a *app, approved bool) error {
 		_, _ = fmt.Fprintf(a.stdout, "The custom field %s is there, attached to %d object types. Nothing to do.\n", reconcile.MarkerField, len(f.types))
 		return nil
 	}
-	if err := render.Plan(a.stdout, f.plan, a.style()); err != nil {
+	// Of the owner, whom the plan would speak of, nothing depends here.
+	shown := *f.plan
+	shown.Instance = reconcile.Instance{}
+	_ = render.Paragraph(a.stdout, "Server: "+f.plan.Instance.URL+"\n", a.style())
+	if err := render.Plan(a.stdout, &shown, a.style()); err != nil {
 		return err
 	}
 	if f.may != nil && !*f.may {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -202,8 +203,8 @@ func (d *projectDecoder) limits(m reconcile.Member) {
 		into *limit
 		most int
 	}{
-		"max_deletes": {&l.MaxDeletes, 1 << 30}, "max_delete_percent": {&l.MaxDeletePercent, 100},
-		"max_updates": {&l.MaxUpdates, 1 << 30}, "max_update_percent": {&l.MaxUpdatePercent, 100},
+		"max_deletes": {&l.MaxDeletes, math.MaxInt32}, "max_delete_percent": {&l.MaxDeletePercent, 100},
+		"max_updates": {&l.MaxUpdates, math.MaxInt32}, "max_update_percent": {&l.MaxUpdatePercent, 100},
 	}
 	names := slices.Sorted(maps.Keys(known))
 	for _, entry := range m.Value.Members {
@@ -216,7 +217,11 @@ func (d *projectDecoder) limits(m reconcile.Member) {
 		number, _ := entry.Value.Value.(reconcile.Number)
 		n, err := strconv.Atoi(string(number))
 		if err != nil || n < 0 || n > k.most {
-			d.fail(entry.Value, "project-type", fmt.Sprintf("limits.%s must be a whole number from 0 to %d", entry.Name, k.most), "")
+			upTo := ""
+			if k.most <= 100 {
+				upTo = fmt.Sprintf(" to %d", k.most)
+			}
+			d.fail(entry.Value, "project-type", fmt.Sprintf("limits.%s must be a whole number from 0%s", entry.Name, upTo), "")
 			continue
 		}
 		*k.into = limit{"limits." + entry.Name, entry.Pos, &n}

@@ -50,6 +50,8 @@ func TestMain(m *testing.M) {
 //	silent                   the canary must not be in the output, in any encoding
 //	form NAME                standard output must be JSON of that output form
 //	replace OLD NEW FILE     changes a file
+//	token ACTION/TYPE …      sets PROXBOX_SYNC_TOKEN to a token with these permissions alone
+//	sops VERB FILE …         does what sops' commands do, see sops_test.go
 //	example NAME             copies an example repository here and sets SOPS_AGE_KEY to its key
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -76,6 +78,8 @@ func TestScripts(t *testing.T) {
 			"replace":  scriptReplace,
 			"form":     scriptForm,
 			"example":  scriptExample,
+			"token":    scriptPermissions,
+			"sops":     scriptSops,
 		},
 	})
 }
@@ -187,6 +191,28 @@ func scriptReadonly(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(current(ts).sandbox.AddToken(sandbox.TokenSpec{Token: token, Permissions: []sandbox.Permission{{Actions: []string{"view"}}}}))
 	ts.Setenv("PROXBOX_SYNC_TOKEN", token)
 }
+
+func scriptPermissions(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: token ACTION/TYPE …")
+	}
+	var permissions []sandbox.Permission
+	write := false
+	for _, arg := range args {
+		action, kind, _ := strings.Cut(arg, "/")
+		write = write || action != "view"
+		p := sandbox.Permission{Actions: []string{action}}
+		if kind != "" {
+			p.Kinds = []string{kind}
+		}
+		permissions = append(permissions, p)
+	}
+	token := fmt.Sprintf("%040x", tokens.Add(1))
+	ts.Check(current(ts).sandbox.AddToken(sandbox.TokenSpec{Token: token, Write: write, Permissions: permissions}))
+	ts.Setenv("PROXBOX_SYNC_TOKEN", token)
+}
+
+var tokens atomic.Int64
 
 // canary is a secret with characters that encodings change.
 const canary = `canary"<&>\ä€`
