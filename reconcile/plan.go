@@ -72,6 +72,9 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 		return nil, diags, nil
 	}
 	plan.Owner, plan.Orphans, plan.Secrets = o.Ownership.Owner, orphans, difference.Secrets
+	if err := noteApprovals(ctx, plan, server); err != nil {
+		return nil, diags, err
+	}
 	refusals = append(refusals, c.diags...)
 	refusals = append(refusals, o.Ownership.Limits.check(plan, own.ownedCounts(live))...)
 	plan.Diagnostics = append(diags, refusals...).Sorted()

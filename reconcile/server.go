@@ -32,6 +32,45 @@ type Server interface {
 	Write(ctx context.Context, kind string, op Operation, list []Write, done func(i int, o Outcome)) error
 }
 
+// Approver is what a Server can do beside where endpoints' credentials are used
+// only after their connection was approved.
+type Approver interface {
+	// NeedsApproval says whether the server holds back the credentials of objects
+	// of a kind until their connection is approved. It sends no request of its own.
+	NeedsApproval(ctx context.Context, kind string) (bool, error)
+	// Approve looks at the connection target that the server has for an object
+	// and approves exactly that, if it is the wanted one. want holds, by field,
+	// what the manifests declare: a plain value, or a []any of forms that mean
+	// the same (a reference by RowID and by address). Members of the target whose
+	// fields are not in want must be what the server makes them without anybody's
+	// doing. The error is for what gave no answer.
+	Approve(ctx context.Context, kind string, row RowID, want map[string]any) (ApprovalResult, error)
+}
+
+// ApprovalResult is what became of the approval of one connection.
+type ApprovalResult struct {
+	Verdict ApprovalVerdict
+	// Differs names the members of the target that are not as declared, for
+	// TargetDiffers.
+	Differs []string
+	Status  int    // HTTP status of the last answer
+	Request string // its X-Request-ID
+}
+
+// ApprovalVerdict is how an approval ended.
+type ApprovalVerdict string
+
+// The verdicts.
+const (
+	Approved          ApprovalVerdict = "approved"
+	WasApproved       ApprovalVerdict = "approved already"
+	TargetDiffers     ApprovalVerdict = "not as declared"   // the server would connect to something else
+	TargetChanged     ApprovalVerdict = "conflict"          // it changed between looking and approving
+	NotEnabled        ApprovalVerdict = "not enabled"       // noted, but of no effect until the object is enabled
+	NoApproval        ApprovalVerdict = "needs no approval" // the server has none
+	ApprovalForbidden ApprovalVerdict = "forbidden"         // the token lacks sensitive-data access
+)
+
 // Errors that Server returns, to be tested with errors.Is.
 var (
 	ErrNoKind    = errors.New("the server does not have this kind")

@@ -61,6 +61,8 @@ type Resource struct {
 	// Materialize is, for a singleton, the sub-path whose GET makes the server
 	// create its row ("runtime").
 	Materialize string `json:"materialize"`
+	// Approval says where and how connections are approved; nil for kinds without.
+	Approval *Approval `json:"approval"`
 	// Create is a JSON Schema that only objects that are about to be created
 	// have to meet: rules of the server that hold for a POST but not for a PATCH.
 	Create json.RawMessage `json:"create"`
@@ -71,6 +73,24 @@ type Cascade struct {
 	Path   string `json:"path"`   // list path of what is deleted, relative to the API root
 	Filter string `json:"filter"` // query parameter that takes the id of the object deleted
 	Kind   string `json:"kind"`   // the kind at that path, empty where it is none of ours
+}
+
+// Approval describes the sub-path at which newer servers show where an object's
+// credentials would be sent, and take the approval of exactly that. Older ones
+// do not have it.
+type Approval struct {
+	Path string `json:"path"` // below the object ("connection-authority")
+	// Target are the members of what the server shows. One that is not listed
+	// here can't be approved.
+	Target map[string]TargetMember `json:"target"`
+}
+
+// TargetMember is one member of a connection target.
+type TargetMember struct {
+	// Fields are the ones that it is made of: the first that is declared and not
+	// empty counts. A text may be shown in lower case, an address without mask.
+	Fields []string `json:"fields"`
+	Unset  any      `json:"unset"` // shown when none of them was ever set
 }
 
 // Field is one property of a kind.

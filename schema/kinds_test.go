@@ -68,6 +68,31 @@ func TestWhereCredentialsGoIsMarked(t *testing.T) {
 	}
 }
 
+// Each place that credentials go to must be looked at before it is approved.
+func TestApprovalLooksAtEveryDestination(t *testing.T) {
+	notShown := []string{"ssh_username", "ssh_port", "ssh_known_host_fingerprint"} // not part of the server's target
+	seen := 0
+	for _, k := range Embedded().Kinds() {
+		if k.Resource.Approval == nil {
+			continue
+		}
+		seen++
+		var fields []string
+		for _, from := range k.Resource.Approval.Target {
+			fields = append(fields, from.Fields...)
+		}
+		for _, f := range k.Fields {
+			if f.Destination && !slices.Contains(fields, f.Name) && !slices.Contains(notShown, f.Name) {
+				t.Errorf("%s: %s is a destination, and its approval does not look at it", k.Name, f.Name)
+			}
+		}
+		for _, name := range fields {
+			require.False(t, k.Field(name).WriteOnly, "%s.%s is a secret", k.Name, name)
+		}
+	}
+	require.Equal(t, 2, seen)
+}
+
 func TestKeysAreRequiredAndCanBeShown(t *testing.T) {
 	for _, k := range Embedded().Kinds() {
 		for _, name := range k.Resource.Key {

@@ -196,6 +196,13 @@ func (s *Set) checkLinks(k *Kind) []error {
 			errs = append(errs, errors.New("x-resource.cascades: path is missing"))
 		}
 	}
+	if r.Approval != nil {
+		for member, from := range r.Approval.Target {
+			for _, name := range from.Fields {
+				field("x-resource.approval: "+member, name)
+			}
+		}
+	}
 	for _, f := range k.Fields {
 		if f.Ref != nil {
 			kind("x-ref of "+f.Name, f.Ref.Kind)
@@ -214,6 +221,9 @@ func (r *Resource) check() []error {
 		if p == "" || strings.Trim(p, "/") != p {
 			errs = append(errs, fmt.Errorf("x-resource.paths: %q must be relative and without slashes at the ends", p))
 		}
+	}
+	if a := r.Approval; a != nil && (a.Path == "" || strings.Trim(a.Path, "/") != a.Path || len(a.Target) == 0) {
+		errs = append(errs, errors.New("x-resource.approval needs target, and a path without slashes at the ends"))
 	}
 	if r.ObjectType == "" {
 		errs = append(errs, errors.New("x-resource.objectType is missing"))

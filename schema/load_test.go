@@ -70,6 +70,8 @@ func TestLoadRefuses(t *testing.T) {
 		"a reference without what a delete does":   {`"onDelete": "null"`, `"onDelete": "explode"`, `onDelete "explode"`},
 		"an order after an unknown kind":           {`"mode"`, `"after": ["Gadget"], "mode"`, `x-resource.after names "Gadget"`},
 		"a cascade to an unknown kind":             {`"mode"`, `"cascades": [{"path": "p", "kind": "Gadget"}], "mode"`, `x-resource.cascades names "Gadget"`},
+		"an approval of unknown fields":            {`"mode"`, `"approval": {"path": "a", "target": {"x": {"fields": ["y"]}}}, "mode"`, `x-resource.approval: x names "y"`},
+		"an approval without a path":               {`"mode"`, `"approval": {"target": {"x": {"fields": ["name"]}}}, "mode"`, "approval needs"},
 		"a path with a slash at its end":           {`widgets"]`, `widgets/"]`, "without slashes"},
 		"no path":                                  {`["plugins/x/widgets"]`, `[]`, "paths is empty"},
 		"no x-resource":                            {`"x-resource": {"paths": ["plugins/x/widgets"], "objectType": "x.widget", "key": ["name"], "unique": [["name"]], "mode": "managed"},`, ``, "x-resource is missing"},

@@ -61,7 +61,9 @@ var loadKinds = sync.OnceValues(func() (*schema.Set, error) {
 	}, ",")
 	name := field("name", `"type": "string"`)
 	return schema.Load(fstest.MapFS{
-		"Thing.json": file("Thing", `{"paths": ["plugins/box/things", "plugins/box/deep/things"], "objectType": "netbox_box.thing", "key": ["name"], "unique": [], "mode": "managed"}`, thing),
+		"Thing.json": file("Thing", `{"paths": ["plugins/box/things", "plugins/box/deep/things"], "objectType": "netbox_box.thing", "key": ["name"], "unique": [], "mode": "managed",
+			"approval": {"path": "authority", "target": {"kind": {"unset": "thing"}, "domain": {"fields": ["mode"], "unset": ""}, "port": {"fields": ["count"], "unset": 8006},
+				"verify": {"fields": ["on"], "unset": true}, "ip": {"fields": ["address"], "unset": ""}, "identity": {"fields": ["name", "core"], "unset": ""}}}}`, thing),
 		"Alone.json": file("Alone", `{"paths": ["plugins/box/deep/alone"], "objectType": "netbox_box.alone", "key": ["name"], "unique": [], "mode": "managed", "bulk": false}`, name),
 		"Lone.json":  file("Lone", `{"paths": ["plugins/box/settings"], "objectType": "netbox_box.lone", "key": [], "unique": [], "mode": "singleton", "materialize": "runtime"}`, name),
 		"Core.json":  file("Core", `{"paths": ["dcim/cores"], "objectType": "dcim.core", "key": ["name"], "unique": [], "mode": "managed"}`, name),
@@ -80,6 +82,7 @@ type heard struct {
 type fake struct {
 	*httptest.Server
 	version string // NetBox's; "" answers 403 on the status
+	plugin  string // its version, "0.0.29.post6" where it is not set
 	handler http.HandlerFunc
 
 	mu    sync.Mutex
@@ -106,7 +109,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(r.URL.Path, "/api/status/") && f.version == "":
 		answer(w, http.StatusForbidden, `{"detail": "You do not have permission to perform this action."}`)
 	case strings.HasSuffix(r.URL.Path, "/api/status/"):
-		answer(w, 200, `{"netbox-version": "`+f.version+`", "plugins": {"netbox_proxbox": "0.0.29.post6"}}`)
+		answer(w, 200, `{"netbox-version": "`+f.version+`", "plugins": {"netbox_proxbox": "`+or(f.plugin, "0.0.29.post6")+`"}}`)
 	case strings.HasSuffix(r.URL.Path, "/api/plugins/box/"):
 		answer(w, 200, `{"things": "http://elsewhere/other/api/plugins/box/things/", "settings": "/api/plugins/box/settings/",
 			"deep": "http://elsewhere/api/plugins/box/deep/", "strange": "http://elsewhere/api/plugins/box/../../x/", "n": 1}`)

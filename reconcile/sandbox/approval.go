@@ -42,9 +42,7 @@ func (s *Server) action(c *call, m *model, id, name string) answer {
 		if body == nil || body.values["target_fingerprint"] != print {
 			return fail(http.StatusConflict, msgTargetChanged)
 		}
-		r.approved = print
-		r.updated = s.now()
-		s.version++
+		r.approved = print // last_updated stays, as on the real server
 	}
 	out := newObject()
 	out.set("target", target)
