@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -96,6 +97,7 @@ type memory struct {
 	rows   map[string]map[reconcile.RowID]reconcile.Row
 	next   reconcile.RowID
 	writes []string
+	mu     sync.Mutex // guards reads: several kinds are read at once
 	reads  []reconcile.Query
 	// before and after run around each write; an outcome they return takes the
 	// place of the server's own answer.
@@ -134,7 +136,9 @@ func (m *memory) Describe(_ context.Context, kind string) (reconcile.Ability, er
 }
 
 func (m *memory) Read(_ context.Context, q reconcile.Query, row func(reconcile.Row) error) (reconcile.Coverage, error) {
+	m.mu.Lock()
 	m.reads = append(m.reads, q)
+	m.mu.Unlock()
 	c := reconcile.Coverage{Complete: true}
 	for _, id := range slices.Sorted(maps.Keys(m.rows[q.Kind])) {
 		r := m.rows[q.Kind][id]
