@@ -69,7 +69,7 @@ const (
 // Finding is one line of a checkup.
 type Finding struct {
 	Level   Level
-	Topic   string // "url", "tls", "token", "versions", "paths", "permissions", "secrets"
+	Topic   string // "url", "tls", "token", "versions", "paths", "permissions", "secrets", "approval"
 	Summary string
 	Detail  string // what it means and what to do; may be empty
 }
@@ -290,6 +290,7 @@ func (c *Client) checkSecrets(ctx context.Context, r *Checkup) {
 	}
 	r.add(LevelOK, "secrets", "write-only on this version, and left out of the change log", "")
 	r.add(LevelNote, "secrets", "connections need approval", "the credentials of a Proxmox or NetBox endpoint are used only after its connection was approved; any change of where it points to revokes that")
+	c.checkApprovals(ctx, r)
 	plugin := c.pluginRoot()
 	if plugin == "" {
 		return

@@ -206,3 +206,49 @@ func TestCheckupOverTLS(t *testing.T) {
 	require.Equal(t, "CN=test authority", r.TLS.Issuer)
 	require.Len(t, r.levels("tls"), 1)
 }
+
+func TestCheckupSaysWhichConnectionsWait(t *testing.T) {
+	review := func(approved string) string {
+		return `{"target": {}, "target_fingerprint": "` + strings.Repeat("c", 64) + `", "approved": ` + approved + `}`
+	}
+	serve := func(rows, next string, connections map[string]string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			id, isConnection := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/api/plugins/box/things/"), "/authority/")
+			switch {
+			case isConnection && connections[id] == "":
+				answer(w, 403, `{"detail": "You do not have permission to perform this action."}`)
+			case isConnection:
+				answer(w, 200, connections[id])
+			case r.Method == "GET" && strings.HasSuffix(r.URL.Path, "/things/"):
+				answer(w, 200, `{"count": 4, "next": `+next+`, "results": [`+rows+`]}`)
+			default:
+				permits("GET", "PUT", "POST")(w, r)
+			}
+		}
+	}
+	const rows = `{"id": 1, "display": "one", "enabled": true}, {"id": 2, "display": "two"}, {"id": 3, "display": "three", "enabled": false}`
+	for _, c := range []struct {
+		why, plugin string
+		serve       http.HandlerFunc
+		want        []string
+	}{
+		{"one waits, one is approved, one is disabled", "0.0.29", serve(rows, "null", map[string]string{"1": review("true"), "2": review("false")}),
+			[]string{"warning: Thing two: the connection waits for approval", "note: 1 connections are of disabled objects"}},
+		{"all are approved", "0.0.29", serve(rows, "null", map[string]string{"1": review("true"), "2": review("true")}),
+			[]string{"ok: 2 connections are approved", "note: 1 connections are of disabled objects"}},
+		{"one may not be seen, and there are more", "0.0.29", serve(rows, `"x"`, map[string]string{"1": review("true")}),
+			[]string{"ok: 1 connections are approved", "note: 1 connections are of disabled objects",
+				"note: Thing two: the server does not show whether the connection is approved",
+				"note: only the first 100 connections of a kind were looked at"}},
+		{"none are there", "0.0.29", serve("", "null", nil), nil},
+		{"an older plugin has no approval", "0.0.28", serve(rows, "null", nil), nil},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			r, f := checked(t, c.plugin, c.serve, "Thing")
+			require.Empty(t, cmp.Diff(c.want, r.levels("approval")))
+			for _, h := range f.requests() {
+				require.Contains(t, []string{"GET", "OPTIONS"}, h.method, "a check changes nothing")
+			}
+		})
+	}
+}
