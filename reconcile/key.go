@@ -81,6 +81,32 @@ func (o *Object) keyTextDepth(depth int) (string, bool) {
 	return string(append(b, ']')), true
 }
 
+// heldKey is the key that a live object has on the server, also while it, or an
+// object in its key, is being renamed.
+func (o *Object) heldKey(depth int) string {
+	if depth > maxKeyDepth {
+		return ""
+	}
+	b := []byte{'['}
+	for i, name := range o.Kind.Resource.Key {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		ref, ok := o.Fields[name].(Ref)
+		switch {
+		case !ok:
+			b = appendCanonical(b, o.Kind.Field(name), o.Fields[name])
+		case ref.Target == nil:
+			b = fmt.Appendf(b, "%s#%d", ref.Kind, ref.Row)
+		case ref.Target.Doc != nil && ref.Target.Peer != nil:
+			b = append(b, ref.Target.Peer.heldKey(depth+1)...)
+		default:
+			b = append(b, ref.Target.heldKey(depth+1)...)
+		}
+	}
+	return string(append(b, ']'))
+}
+
 // writtenKey is the key of a desired object as written, before references are
 // found: what patches and double declarations are recognised by.
 func (o *Object) writtenKey() string {

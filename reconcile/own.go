@@ -127,13 +127,34 @@ func (w *owning) label(o *Object, m Marker, fc FieldChange) string {
 		return Adoption
 	}
 	f := fc.digestField()
-	switch recorded {
-	case o.fieldDigest(f, fc.Name, fc.from):
+	switch {
+	case o.recordedAs(recorded, f, fc.Name, fc.from):
 		return Intent
-	case o.fieldDigest(f, fc.Name, fc.wire):
+	case o.recordedAs(recorded, f, fc.Name, fc.wire):
 		return Drift
 	}
 	return Both
+}
+
+// recordedAs reports whether a recorded digest is that of a value, under the key
+// that the manifest gives the object or, when it is being renamed, under the one
+// that it still has.
+func (o *Object) recordedAs(recorded string, f *schema.Field, name string, v any) bool {
+	if recorded == "" {
+		return false
+	}
+	if recorded == o.fieldDigest(f, name, v) {
+		return true
+	}
+	if o.Peer == nil {
+		return false
+	}
+	held := o.Peer.heldKey(0)
+	if held == o.Key {
+		return false
+	}
+	old := &Object{Kind: o.Kind, Key: held}
+	return recorded == old.fieldDigest(f, name, v)
 }
 
 // digestField is the field by whose class a value is brought into normal form:
@@ -200,6 +221,8 @@ func (w *owning) secretDigest(o *Object, f *schema.Field, v any, before string, 
 		if s, ok := v.(Secret); ok && s.Modified().After(m.Sealed) {
 			m.Sealed = s.Modified().UTC().Truncate(time.Second)
 		}
+	case o.recordedAs(before, f, f.Name, v):
+		m.Fields[f.Name] = d // under the new key, when it is renamed
 	case before != "" && !sent:
 		m.Fields[f.Name] = before
 	default:
@@ -238,7 +261,7 @@ func (w *owning) secretState(o *Object, f *schema.Field, v any, old Marker, clai
 		state.Why = "the object is not ours yet"
 	case recorded == "":
 		state.Why = "nothing was recorded when it was last sent"
-	case recorded == now:
+	case o.recordedAs(recorded, f, f.Name, v):
 		state.Status = "unchanged"
 	default:
 		state.Status = "changed"

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,7 +41,7 @@ func sealingOf(ts *testscript.TestScript) *sealing {
 // scriptSops does what sops' own commands do, through its packages:
 //
 //	sops encrypt FILE          the secret fields of a plain file
-//	sops set FILE KEY VALUE    like sops edit: what is not touched keeps its ciphertext
+//	sops set FILE KEY[=OLD] VALUE  like sops edit: what is not touched keeps its ciphertext
 //	sops comment FILE TEXT     an edit that touches no value
 //	sops rotate FILE           a new data key: every value is encrypted anew
 //	sops updatekeys FILE       another recipient, the values stay
@@ -103,11 +104,13 @@ func newIdentity(ts *testscript.TestScript) *age.X25519Identity {
 	return id
 }
 
-// setIn sets every entry of this name, at any depth, and returns how many there are.
+// setIn sets every entry of this name, or of this name and value, at any depth,
+// and returns how many there are.
 func setIn(branch sops.TreeBranch, key, value string) int {
 	n := 0
+	name, old, only := strings.Cut(key, "=")
 	for i, item := range branch {
-		if item.Key == key {
+		if item.Key == name && (!only || item.Value == old) {
 			branch[i].Value, n = value, n+1
 			continue
 		}
