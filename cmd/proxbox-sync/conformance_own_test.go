@@ -273,6 +273,7 @@ func TestConformanceWhatADeleteTakesAlong(t *testing.T) {
 			m.minimal(w.set.Kind("BackupRoutine")), m.minimal(w.set.Kind("Replication")),
 		}
 		things[2].fields["name"] = w.tag + "second"
+		things[4].fields["endpoint"] = endpoint
 		s.owned(t, w.owner(part), append(slices.Clone(m.order), things...)...)
 		foreign := 0
 		if w.real {

@@ -216,7 +216,7 @@ func (s *story) once(o reconcile.PlanOptions, things ...*thing) (*reconcile.Repo
 	}
 	report := reconcile.Apply(context.Background(), plan, s.server, reconcile.ApplyOptions{Message: "conformance"})
 	for _, r := range report.Steps {
-		if r.Row == 0 {
+		if r.Row == 0 || r.Step.Change.Desired == nil {
 			continue
 		}
 		for _, x := range things {

@@ -77,9 +77,12 @@ func (m *model) targetValue(r *row, name string, from any) any {
 		return ""
 	}
 	field, _ := from.(string)
-	v, to := lookup(m, r, []string{field})
+	v, to := lookup(m, r, strings.Split(field, "."))
 	if to != nil {
 		return hostOf(fill(to.m.text, to.m, to.r))
+	}
+	if strings.Contains(field, ".") {
+		return plainText(v) // the number of the object referred to
 	}
 	if text, ok := v.(string); ok && name == "domain" {
 		return strings.ToLower(strings.TrimSuffix(strings.TrimSpace(text), "."))
