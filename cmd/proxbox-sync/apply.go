@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,7 +66,11 @@ func (c *applyCommand) Run(a *app) error {
 		}
 	}
 	report := a.carryOut(client, plan)
-	return c.report(a, report)
+	var approvals []reconcile.ApprovalReport
+	if c.ApproveConnections {
+		approvals = reconcile.ApproveConnections(a.ctx, report, client)
+	}
+	return c.report(a, report, approvals)
 }
 
 // refused ends the run before any write when policy forbids the plan. The plan
@@ -91,10 +96,13 @@ func (a *app) carryOut(server reconcile.Server, plan *reconcile.Plan) *reconcile
 	})
 }
 
-func (c *applyCommand) report(a *app, report *reconcile.Report) error {
+func (c *applyCommand) report(a *app, report *reconcile.Report, approvals []reconcile.ApprovalReport) error {
 	code := codeOfReport(report)
+	if code == exitDone && !settled(approvals) {
+		code = exitPartly
+	}
 	if c.Format == "json" {
-		if err := render.ReportJSON(a.stdout, report, int(code)); err != nil {
+		if err := render.ReportJSON(a.stdout, report, approvals, int(code)); err != nil {
 			return err
 		}
 		return said(code)
@@ -106,7 +114,18 @@ func (c *applyCommand) report(a *app, report *reconcile.Report) error {
 	if err := render.Report(a.stdout, report, a.style()); err != nil {
 		return err
 	}
+	if err := render.Approvals(a.stdout, approvals, a.style()); err != nil {
+		return err
+	}
 	return said(code)
+}
+
+// settled reports whether every connection is approved, or waits for nothing but
+// its object to be enabled.
+func settled(approvals []reconcile.ApprovalReport) bool {
+	return !slices.ContainsFunc(approvals, func(r reconcile.ApprovalReport) bool {
+		return !r.Effective() && (r.Err != nil || r.Verdict != reconcile.NotEnabled)
+	})
 }
 
 // sealed refuses a plan with steps that must send a secret nobody decrypted.

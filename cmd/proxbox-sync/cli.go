@@ -61,15 +61,16 @@ type ownerFlag struct {
 // policyFlags say what a run may do to what is there. From the project file
 // they can only be tightened.
 type policyFlags struct {
-	Prune             *bool    `help:"Delete objects that this owner created and that no manifest has any more." negatable:"" group:"Ownership"`
-	PruneAdopted      bool     `help:"Delete adopted ones as well." group:"Ownership"`
-	NoAdopt           bool     `help:"Refuse live objects without a marker instead of adopting them." group:"Ownership"`
-	TakeOwnership     bool     `help:"Take over objects that another owner manages." group:"Ownership"`
-	MaxDeletes        *int     `help:"Allow so many deletes, with what they take along, also where a default forbids them." placeholder:"N" group:"Limits"`
-	MaxDeletePercent  *int     `help:"Allow deletes of so many percent of a kind's owned objects, from 10 objects on (30)." placeholder:"N" group:"Limits"`
-	MaxUpdates        *int     `help:"Allow so many objects to be changed." placeholder:"N" group:"Limits"`
-	MaxUpdatePercent  *int     `help:"Allow so many percent of a kind's objects to be changed, from 10 objects on." placeholder:"N" group:"Limits"`
-	AcceptSecrets     bool     `help:"Take secrets of unknown state for what the server has, without sending them." group:"Ownership"`
-	AllowOlderSecrets bool     `help:"Send secrets of an older file than what was applied." group:"Ownership"`
-	AllowRetarget     []string `help:"Allow that stored credentials of this object go somewhere else; may be repeated." placeholder:"KIND/KEY" sep:"none" group:"Ownership"`
+	Prune              *bool    `help:"Delete objects that this owner created and that no manifest has any more." negatable:"" group:"Ownership"`
+	PruneAdopted       bool     `help:"Delete adopted ones as well." group:"Ownership"`
+	NoAdopt            bool     `help:"Refuse live objects without a marker instead of adopting them." group:"Ownership"`
+	TakeOwnership      bool     `help:"Take over objects that another owner manages." group:"Ownership"`
+	MaxDeletes         *int     `help:"Allow so many deletes, with what they take along, also where a default forbids them." placeholder:"N" group:"Limits"`
+	MaxDeletePercent   *int     `help:"Allow deletes of so many percent of a kind's owned objects, from 10 objects on (30)." placeholder:"N" group:"Limits"`
+	MaxUpdates         *int     `help:"Allow so many objects to be changed." placeholder:"N" group:"Limits"`
+	MaxUpdatePercent   *int     `help:"Allow so many percent of a kind's objects to be changed, from 10 objects on." placeholder:"N" group:"Limits"`
+	AcceptSecrets      bool     `help:"Take secrets of unknown state for what the server has, without sending them." group:"Ownership"`
+	AllowOlderSecrets  bool     `help:"Send secrets of an older file than what was applied." group:"Ownership"`
+	ApproveConnections bool     `help:"Approve the connections whose target this run wrote, where the server wants that." group:"Ownership"`
+	AllowRetarget      []string `help:"Allow that stored credentials of this object go somewhere else; may be repeated." placeholder:"KIND/KEY" sep:"none" group:"Ownership"`
 }

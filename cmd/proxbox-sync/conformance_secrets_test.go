@@ -130,7 +130,7 @@ func (x *secretStory) do(o reconcile.PlanOptions, things ...*thing) (*reconcile.
 	require.NoError(x.t, render.Plan(&x.out, report.Plan, render.Style{}))
 	require.NoError(x.t, render.PlanJSON(&x.out, report.Plan, 0))
 	require.NoError(x.t, render.Report(&x.out, report, render.Style{}))
-	require.NoError(x.t, render.ReportJSON(&x.out, report, 0))
+	require.NoError(x.t, render.ReportJSON(&x.out, report, nil, 0))
 	return report, nil
 }
 

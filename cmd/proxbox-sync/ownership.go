@@ -82,6 +82,7 @@ func (a *app) policy(o ownerFlag, f policyFlags, p *project, set *schema.Set) (*
 		{f.TakeOwnership, "take-ownership", "objects of other owners are taken over"},
 		{f.AcceptSecrets, "accept-secrets", "secrets of unknown state count as sent"},
 		{f.AllowOlderSecrets, "allow-older-secrets", "an older secret may replace a newer one"},
+		{f.ApproveConnections, "approve-connections", "connections whose target this run writes are approved"},
 		{len(f.AllowRetarget) > 0, "allow-retarget", "stored credentials may go somewhere else: " + strings.Join(f.AllowRetarget, ", ")},
 	} {
 		if s.set {

@@ -41,7 +41,7 @@ func TestJSONFormsMeetTheirSchemas(t *testing.T) {
 	for form, write := range map[string]func(io.Writer) error{
 		"plan":     func(w io.Writer) error { return render.PlanJSON(w, plan, 0) },
 		"drift":    func(w io.Writer) error { return render.DriftJSON(w, reconcile.DriftOf(owned(set))) },
-		"report":   func(w io.Writer) error { return render.ReportJSON(w, report, 7) },
+		"report":   func(w io.Writer) error { return render.ReportJSON(w, report, approvals(report), 7) },
 		"validate": func(w io.Writer) error { return render.ValidatedJSON(w, state, mistakes) },
 		"objects":  func(w io.Writer) error { return render.ObjectsJSON(w, liveShops(set), nil) },
 		"doctor":   func(w io.Writer) error { return render.DoctorJSON(w, checkup, 0) },

@@ -1,6 +1,7 @@
 package render_test
 
 import (
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -112,5 +113,27 @@ func TestAReportOfMarkers(t *testing.T) {
 	require.Contains(t, got, "not marked    = Town adopted")
 	require.Contains(t, got, "applied       - Town absent")
 	require.Contains(t, got, "Apply: 1 applied, 1 not marked.")
-	conforms(t, "report", text(t, func(w io.Writer) error { return render.ReportJSON(w, r, 0) }))
+	conforms(t, "report", text(t, func(w io.Writer) error { return render.ReportJSON(w, r, nil, 0) }))
+}
+
+// approvals are connections with every verdict.
+func approvals(r *reconcile.Report) []reconcile.ApprovalReport {
+	o := r.Steps[0].Step.Change.Object()
+	verdict := func(v reconcile.ApprovalVerdict, differs ...string) reconcile.ApprovalReport {
+		return reconcile.ApprovalReport{Object: o, Row: 4, ApprovalResult: reconcile.ApprovalResult{Verdict: v, Differs: differs, Status: 200}}
+	}
+	return []reconcile.ApprovalReport{verdict(reconcile.Approved), verdict(reconcile.WasApproved), verdict(reconcile.TargetDiffers, "port\x1b"),
+		verdict(reconcile.TargetChanged), verdict(reconcile.NotEnabled), verdict(reconcile.NoApproval), verdict(reconcile.ApprovalForbidden),
+		{Object: o, Row: 4, Err: errors.New("no answer")}}
+}
+
+func TestApprovalsText(t *testing.T) {
+	_, plan := world(t)
+	got := text(t, func(w io.Writer) error { return render.Approvals(w, approvals(fates(plan)), render.Style{}) })
+	golden(t, "approvals.txt", got)
+	for line := range strings.SplitSeq(got, "\n") {
+		require.LessOrEqual(t, len([]rune(line)), 80, line)
+		require.Empty(t, harmful(line))
+	}
+	require.Empty(t, text(t, func(w io.Writer) error { return render.Approvals(w, nil, render.Style{}) }))
 }

@@ -130,6 +130,7 @@ type reportBody struct {
 	Summary     map[string]int `json:"summary"`
 	Interrupted bool           `json:"interrupted"`
 	Results     []stepResult   `json:"results"`
+	Approvals   []approval     `json:"approvals,omitempty"`
 	Plan        planBody       `json:"plan"`
 }
 
@@ -154,7 +155,7 @@ type message struct {
 
 // ReportJSON writes a report in the form ReportFormat. exitCode is what the
 // command ends with; ok is whether that is 0.
-func ReportJSON(w io.Writer, r *reconcile.Report, exitCode int) error {
+func ReportJSON(w io.Writer, r *reconcile.Report, approvals []reconcile.ApprovalReport, exitCode int) error {
 	h := success(ReportFormat, r.Plan.Diagnostics)
 	h.OK, h.ExitCode = exitCode == 0, &exitCode
 	if err := trouble(r); err != nil {
@@ -163,6 +164,7 @@ func ReportJSON(w io.Writer, r *reconcile.Report, exitCode int) error {
 	body := reportBody{
 		Summary: map[string]int{}, Interrupted: r.Interrupted,
 		Results: make([]stepResult, 0, len(r.Steps)), Plan: planData(r.Plan),
+		Approvals: approvalData(approvals),
 	}
 	for _, kind := range results {
 		body.Summary[resultWord(kind.result)] = r.Count(kind.result)
