@@ -24,6 +24,7 @@ import (
 const (
 	demoExample = "datacenter"
 	demoLines   = 30 // of a long output that are shown
+	demoOwner   = "demo"
 )
 
 type demoCommand struct {
@@ -33,9 +34,9 @@ type demoCommand struct {
 
 // Help is shown by demo --help.
 func (*demoCommand) Help() string {
-	return `Starts a sandbox NetBox in this process, plans and applies manifests, shows the
-result, changes something behind the tool's back, shows the drift in a new plan and
-repairs it. Nothing but this process is involved, and nothing is left behind.
+	return `Starts a sandbox NetBox in this process, makes the custom field of the markers, plans
+and applies manifests, shows the result, changes something behind the tool's back, shows
+the drift and repairs it, and prunes an object whose manifest is gone. Nothing but this process is involved, and nothing is left behind.
 
 Secrets are decrypted with the key in the file ` + examples.ThrowAwayKey + ` next to the
 manifests, where there is one.`
@@ -124,12 +125,17 @@ func (d *demo) load(dir string) error {
 		return err
 	}
 	paths := []string{dir}
+	d.options.Ownership.Owner = demoOwner
 	if _, err := os.Lstat(filepath.Join(abs, projectName)); err == nil {
 		p, err := readProject(abs, filepath.Join(abs, projectName), abs)
 		if err != nil {
 			return err
 		}
 		d.options.Desired.IgnoreChanges = p.IgnoreChanges
+		d.options.Ownership.Mark = p.Mark
+		if p.Owner != "" {
+			d.options.Ownership.Owner = p.Owner
+		}
 		if len(p.Manifests) > 0 {
 			paths = p.Manifests
 		}
@@ -154,8 +160,11 @@ func (d *demo) load(dir string) error {
 
 // story tells what the tool does, step by step.
 func (d *demo) story() error {
+	if err := d.markers(); err != nil {
+		return err
+	}
 	d.title("The manifests meet an empty NetBox", "plan")
-	d.tell("A sandbox NetBox runs in this process: in memory, on loopback. It has none of what the manifests describe.")
+	d.tell("The sandbox has none of what the manifests describe.")
 	d.say("")
 	plan, err := d.plan(demoLines)
 	if err != nil {
@@ -174,7 +183,8 @@ func (d *demo) story() error {
 		return err
 	}
 	d.title("Somebody changes things behind its back", "")
-	if err := d.meddle(first); err != nil {
+	gone, err := d.meddle(first)
+	if err != nil {
 		return err
 	}
 	d.title("The next plan shows the drift", "plan")
@@ -183,6 +193,9 @@ func (d *demo) story() error {
 	}
 	d.title("Apply repairs it", "apply --auto-approve")
 	if _, err = d.apply(plan); err != nil {
+		return err
+	}
+	if err := d.prune(first, gone); err != nil {
 		return err
 	}
 	d.title("And all is as the manifests say", "plan --detailed-exitcode")

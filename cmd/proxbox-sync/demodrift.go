@@ -11,11 +11,11 @@ import (
 )
 
 // meddle does by hand what the demo wants to see noticed: it changes a field of
-// one object and deletes another one.
-func (d *demo) meddle(report *reconcile.Report) error {
+// one object and deletes another one, which it returns.
+func (d *demo) meddle(report *reconcile.Report) (*reconcile.StepReport, error) {
 	changed, field := d.changeable(report)
 	if changed == nil {
-		return errors.New("the manifests have no object with a plain field to change by hand")
+		return nil, errors.New("the manifests have no object with a plain field to change by hand")
 	}
 	object := changed.Step.Change.Desired
 	value := otherValue(field)
@@ -23,18 +23,19 @@ func (d *demo) meddle(report *reconcile.Report) error {
 		Row: changed.Row, Fields: map[string]any{field.Name: value}, Message: "changed by hand",
 	})
 	if err != nil {
-		return fmt.Errorf("changing %s: %w", object, err)
+		return nil, fmt.Errorf("changing %s: %w", object, err)
 	}
 	d.tell(fmt.Sprintf("In the web interface, somebody sets %s of %s to %v.", field.Name, object, value))
 
-	if gone := deletable(report, changed); gone != nil {
+	gone := deletable(report, changed)
+	if gone != nil {
 		object := gone.Step.Change.Desired
 		if err := d.write(object.Kind.Name, reconcile.OpDelete, reconcile.Write{Row: gone.Row, Message: "deleted by hand"}); err != nil {
-			return fmt.Errorf("deleting %s: %w", object, err)
+			return nil, fmt.Errorf("deleting %s: %w", object, err)
 		}
 		d.tell(fmt.Sprintf("Somebody else deletes %s.", object))
 	}
-	return nil
+	return gone, nil
 }
 
 // write sends one write outside any plan.
@@ -123,7 +124,7 @@ func otherValue(f *reconcile.FieldChange) any {
 
 // deletable finds a created object that nothing else of the run needs and whose
 // deletion takes nothing along.
-func deletable(report *reconcile.Report, but *reconcile.StepReport) *reconcile.StepReport {
+func deletable(report *reconcile.Report, but ...*reconcile.StepReport) *reconcile.StepReport {
 	needed := map[int]bool{}
 	for _, s := range report.Steps {
 		for _, i := range s.Step.Needs {
@@ -133,7 +134,7 @@ func deletable(report *reconcile.Report, but *reconcile.StepReport) *reconcile.S
 	for i := len(report.Steps) - 1; i >= 0; i-- {
 		s := &report.Steps[i]
 		kind := s.Step.Change.Desired.Kind
-		if s != but && !needed[i] && ours(s) && ofPlugin(kind) && len(kind.Resource.Cascades) == 0 && len(s.Step.Change.Secrets) == 0 {
+		if !slices.Contains(but, s) && !needed[i] && ours(s) && ofPlugin(kind) && len(kind.Resource.Cascades) == 0 && len(s.Step.Change.Secrets) == 0 {
 			return s
 		}
 	}
