@@ -224,7 +224,8 @@ func (l *linking) recognise(kind *schema.Kind, objects []*Object) {
 		}
 	}
 	for _, o := range objects {
-		if o.Peer != nil || o.Key == "" || l.reported(o) {
+		// metadata.absent deletes what it names, and not what a copied marker says.
+		if o.Peer != nil || o.Key == "" || o.Doc.Meta.Absent || l.reported(o) {
 			continue
 		}
 		found := byMarker[o.keyDigest()]
