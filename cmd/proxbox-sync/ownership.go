@@ -130,7 +130,7 @@ func (a *app) limits(y *policy, f policyFlags, p *project) error {
 	}
 	l := &y.own.Limits
 	l.MaxDeletes = f.MaxDeletes
-	if l.MaxDeletes != nil {
+	if l.MaxDeletes != nil && *l.MaxDeletes > 0 {
 		a.loose(y, "max-deletes", fmt.Sprintf("%d deletes are allowed, also cascading ones, of the last object, and of more than a share of a kind", *l.MaxDeletes))
 	}
 	// A number in the file bounds, and allows nothing that the defaults forbid.
