@@ -132,6 +132,7 @@ type compute struct {
 	Value   any               `json:"value"`   // constant; "{id}" in its texts is the row's id
 	Copy    string            `json:"copy"`    // another field
 	Percent []string          `json:"percent"` // a part and its whole
+	When    map[string]any    `json:"when"`    // whether these conditions hold, as in a rule
 	Has     string            `json:"has"`     // whether a field is filled
 	Family  string            `json:"family"`  // 4 or 6, of an address
 	Secret  string            `json:"secret"`  // a write-only field in plain text, for those who may see it
@@ -160,9 +161,17 @@ type rule struct {
 	Sent            string            `json:"sent"`            // holds when the request gives this a value
 	Need            []string          `json:"need"`            // fails when none of these is filled
 	Set             map[string]any    `json:"set"`             // never fails: sets fields
+	Rewrite         *rewrite          `json:"rewrite"`         // fails when the field does not match; else gives it another form
 	Grant           string            `json:"grant"`           // fails for tokens without this grant
 	FrozenBySecrets bool              `json:"frozenBySecrets"` // fails when a secret is stored anywhere and the value changes
 	Errors          map[string]string `json:"errors"`
+}
+
+// rewrite brings a text into the form that the server keeps.
+type rewrite struct {
+	Field   string `json:"field"`
+	Pattern string `json:"pattern"`
+	To      string `json:"to"`
 }
 
 // Generations returns the names of the server generations, oldest first.

@@ -132,6 +132,14 @@ func (m *model) finish(k *schema.Kind, byKind map[string]*model) error {
 	for _, name := range m.Order {
 		m.order = append(m.order, parseOrder(name))
 	}
+	for _, x := range m.Rules {
+		if x.Rewrite == nil {
+			continue
+		}
+		if _, err := regexp.Compile(x.Rewrite.Pattern); err != nil {
+			return fmt.Errorf("rule on %s: %w", x.Rewrite.Field, err)
+		}
+	}
 	for i := range m.Unique {
 		m.uniques = append(m.uniques, newUnique(m.Unique[i]))
 	}

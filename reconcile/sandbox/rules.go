@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 )
 
@@ -31,7 +32,7 @@ func (w *writer) rules(m *model, old, r *row, body *object) *refusal {
 			continue
 		case x.FrozenBySecrets && (old == nil || !w.s.holdsSecrets(m) || sameSecret(old.values[x.Sent], r.values[x.Sent])):
 			continue
-		case x.Need != nil && anyFilled(r, x.Need):
+		case x.Need != nil && anyFilled(r, x.Need), x.Rewrite != nil && x.Rewrite.apply(r):
 			continue
 		}
 		group = x.Group
@@ -43,6 +44,17 @@ func (w *writer) rules(m *model, old, r *row, body *object) *refusal {
 		return invalid(errs)
 	}
 	return nil
+}
+
+// apply rewrites the field, unless it doesn't have a form that is known.
+func (x *rewrite) apply(r *row) bool {
+	re, err := regexp.Compile(x.Pattern)
+	text := plainText(r.values[x.Field])
+	if err != nil || !re.MatchString(text) {
+		return false
+	}
+	r.values[x.Field] = re.ReplaceAllString(text, x.To)
+	return true
 }
 
 func (x *rule) applies(m *model, old, r *row, body *object) bool {

@@ -215,6 +215,8 @@ func (c *compute) of(m *model, r *row) any {
 		return r.values[c.Copy]
 	case len(c.Percent) > 0:
 		return percent(r, c.Percent)
+	case c.When != nil:
+		return holdAll(m, r, c.When)
 	case c.Has != "":
 		return filled(r.values[c.Has])
 	case c.Family != "":
