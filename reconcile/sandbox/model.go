@@ -165,10 +165,12 @@ func (f *field) finish(k *schema.Kind, byKind map[string]*model) error {
 		}
 		f.pattern = re
 	}
-	if !f.isRef() || k == nil {
+	if !f.isRef() {
 		return nil
 	}
-	if s := schemaField(k, f.name); s != nil && s.Ref != nil {
+	if f.To != "" {
+		f.target, f.onDelete = byKind[f.To], "cascade"
+	} else if s := schemaField(k, f.name); s != nil && s.Ref != nil {
 		f.target = byKind[s.Ref.Kind]
 	}
 	if f.target == nil {
@@ -181,6 +183,9 @@ func (f *field) finish(k *schema.Kind, byKind map[string]*model) error {
 }
 
 func schemaField(k *schema.Kind, name string) *schema.Field {
+	if k == nil {
+		return nil
+	}
 	for _, f := range k.Fields {
 		if f.Name == name {
 			return f
@@ -266,6 +271,10 @@ func derivedField(f *schema.Field) fieldData {
 		fd.Min, fd.Max = limitText(f.Minimum), limitText(f.Maximum)
 	}
 	for _, v := range f.Enum {
+		if v == "" {
+			fd.Blank = true
+			continue
+		}
 		fd.Choices = append(fd.Choices, v)
 	}
 	return fd

@@ -220,10 +220,7 @@ func (c *compute) of(m *model, r *row) any {
 	case c.Has != "":
 		return filled(r.values[c.Has])
 	case c.Family != "":
-		if strings.Contains(plainText(r.values[c.Family]), ":") {
-			return int64(6)
-		}
-		return int64(4)
+		return family(r.values[c.Family])
 	case c.Map != "":
 		return c.Values[plainText(r.values[c.Map])]
 	}
