@@ -143,6 +143,9 @@ func (m *model) finish(k *schema.Kind, byKind map[string]*model) error {
 	for i := range m.Unique {
 		m.uniques = append(m.uniques, newUnique(m.Unique[i]))
 	}
+	if m.Upsert != nil && m.upsertKey() == nil {
+		return fmt.Errorf("upsert by %v, which no unique constraint has", m.Upsert)
+	}
 	return m.compileFilters()
 }
 
