@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -53,9 +54,10 @@ type world struct {
 	sandbox    *sandbox.Server // nil for a real NetBox
 	set        *schema.Set
 	url        string
-	token      string // v2, of a superuser
-	tokenV1    string // v1, of a superuser
-	tag        string // begins every name that a test makes
+	token      string        // v2, of a superuser
+	tokenV1    string        // v1, of a superuser
+	tag        string        // begins every name that a test makes
+	changes    *atomic.Int64 // requests of the test that may have changed something
 	http       *http.Client
 }
 
@@ -82,11 +84,17 @@ func eachServer(t *testing.T, test func(t *testing.T, w *world)) {
 
 func newSandboxWorld(t testing.TB, generation string, set *schema.Set) *world {
 	t.Helper()
-	server, err := sandbox.New(sandbox.Options{Generation: generation, Token: sandboxToken, Kinds: set})
+	return newSandboxWorldWith(t, sandbox.Options{Generation: generation, Kinds: set})
+}
+
+func newSandboxWorldWith(t testing.TB, o sandbox.Options) *world {
+	t.Helper()
+	o.Token = sandboxToken
+	server, err := sandbox.New(o)
 	require.NoError(t, err)
 	require.NoError(t, server.AddToken(sandbox.TokenSpec{Token: sandboxTokenV1, Write: true, Superuser: true}))
-	w := newWorld(t, server, set)
-	w.generation, w.sandbox, w.token, w.tokenV1 = generation, server, sandboxToken, sandboxTokenV1
+	w := newWorld(t, server, o.Kinds)
+	w.generation, w.sandbox, w.token, w.tokenV1 = o.Generation, server, sandboxToken, sandboxTokenV1
 	return w
 }
 
@@ -108,7 +116,7 @@ func newRealWorld(t testing.TB, address string) *world {
 
 func newWorld(t testing.TB, server http.Handler, set *schema.Set) *world {
 	t.Helper()
-	w := &world{traffic: &traffic{next: server}, set: set, tag: newTag(),
+	w := &world{traffic: &traffic{next: server}, set: set, tag: newTag(), changes: new(atomic.Int64),
 		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}}
 	front := httptest.NewServer(w.traffic)
 	t.Cleanup(func() {
@@ -117,6 +125,13 @@ func newWorld(t testing.TB, server http.Handler, set *schema.Set) *world {
 	})
 	w.url = front.URL
 	return w
+}
+
+// fork is the same server for a test with names of its own.
+func (w *world) fork() *world {
+	own := *w
+	own.tag, own.changes = newTag(), new(atomic.Int64)
+	return &own
 }
 
 // client is the product's client, with a token of the test's choice.
@@ -136,6 +151,9 @@ func (w *world) raw(t testing.TB, method, path string, body any) (int, any) {
 
 func (w *world) rawAs(t testing.TB, token, method, path string, body any) (int, any) {
 	t.Helper()
+	if method != http.MethodGet {
+		w.changes.Add(1)
+	}
 	path, query, hasQuery := strings.Cut(path, "?")
 	address := w.url + "/api/" + strings.Trim(path, "/") + "/"
 	if hasQuery {

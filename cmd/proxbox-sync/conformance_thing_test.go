@@ -65,6 +65,14 @@ func node(v any, pos reconcile.Position) *reconcile.Node {
 	switch v := v.(type) {
 	case *thing:
 		return node(v.selector(), pos)
+	case whole:
+		parts := map[string]any{}
+		for _, name := range v.kind.Resource.Key {
+			parts[name] = v.fields[name]
+		}
+		return node(parts, pos)
+	case numbered:
+		return node(map[string]any{"id": number(strconv.FormatInt(int64(v.row), 10))}, pos)
 	case map[string]any:
 		n.Shape, n.Value = reconcile.Mapping, nil
 		for i, name := range slices.Sorted(maps.Keys(v)) {
@@ -116,7 +124,7 @@ type story struct {
 }
 
 func (w *world) story(t testing.TB) *story {
-	return &story{w: w, server: &remembering{Server: w.client(t, w.token), reads: map[string]remembered{}}}
+	return &story{w: w, server: &remembering{Server: w.client(t, w.token), changes: w.changes, reads: map[string]remembered{}}}
 }
 
 // remembering answers a read that it has seen from memory until something is
@@ -124,8 +132,9 @@ func (w *world) story(t testing.TB) *story {
 // server takes its time.
 type remembering struct {
 	reconcile.Server
-	mu    sync.Mutex
-	reads map[string]remembered
+	changes *atomic.Int64 // behind the client's back
+	mu      sync.Mutex
+	reads   map[string]remembered
 
 	writes atomic.Int64 // objects written
 }
@@ -136,7 +145,7 @@ type remembered struct {
 }
 
 func (r *remembering) Read(ctx context.Context, q reconcile.Query, row func(reconcile.Row) error) (reconcile.Coverage, error) {
-	key := fmt.Sprint(q)
+	key := fmt.Sprint(r.changes.Load(), q)
 	r.mu.Lock()
 	known, ok := r.reads[key]
 	r.mu.Unlock()

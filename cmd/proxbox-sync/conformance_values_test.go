@@ -21,7 +21,6 @@ import (
 // values. Names are Kind.field or *.field. In texts {p} is the test's prefix,
 // {n} a number that is never used twice, {ip4} and {ip6} addresses never used
 // twice; "@Kind" is a reference, {"@Kind": {…}} one to an object with these fields.
-// It is read when a test first needs it: scripts run this binary in other folders.
 var table = sync.OnceValue(loadTable)
 
 type fieldTable struct {
@@ -34,9 +33,10 @@ type fieldTable struct {
 	With map[string]map[string]any `json:"with"`
 	// Refused are values that the schema lets pass and every server refuses.
 	Refused map[string][]any `json:"refused"`
+	// Exact are texts that the server does not trim.
+	Exact []string `json:"exact"`
 	// Interfaces are references to an address that has to be on an interface of
-	// the object: what to make behind the tool's back for that, on a server that
-	// has interfaces.
+	// the object: what to make behind the tool's back for that.
 	Interfaces map[string]interfaceEntry `json:"interfaces"`
 	// Refer names nullable references that a smallest object has to have.
 	Refer []string `json:"refer"`
@@ -169,7 +169,7 @@ func forSchema(v any) any {
 		return json.Number(v)
 	case reconcile.Secret:
 		return reconcile.Redacted
-	case *thing:
+	case *thing, whole, numbered:
 		return fmt.Sprintf("%p", v)
 	case []any:
 		out := make([]any, len(v))
@@ -287,7 +287,7 @@ func shows(f *schema.Field, raw, want any) bool {
 	case schema.Address:
 		return address(raw) == address(want)
 	case schema.Reference:
-		return rowOf(raw) == want.(*thing).row
+		return rowOf(raw) == rowOf(want)
 	case schema.ReferenceSet:
 		return slices.Equal(rowsOf(raw), rowsOf(want))
 	case schema.List:
@@ -334,7 +334,12 @@ func rowOf(v any) reconcile.RowID {
 	if object, ok := v.(map[string]any); ok {
 		v = object["id"]
 	}
-	if x, ok := v.(*thing); ok {
+	switch x := v.(type) {
+	case *thing:
+		return x.row
+	case whole:
+		return x.row
+	case numbered:
 		return x.row
 	}
 	n, _ := v.(json.Number)

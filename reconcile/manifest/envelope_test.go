@@ -110,7 +110,7 @@ func TestRefusesAWrongEnvelope(t *testing.T) {
 		"metadata that is a list":             {begin + "metadata: [a]\nspec: {}\n", []string{"3:11 wrong-type"}, "", 1},
 		"an unknown key in metadata":          {begin + "metadata: {name: a, ignorechanges: [b]}\nspec: {}\n", []string{"3:12 unknown-key", "3:21 unknown-key"}, "under spec", 1},
 		"a near miss in metadata":             {begin + "metadata: {protected: true}\nspec: {}\n", []string{"3:12 unknown-key"}, `Did you mean "protect"?`, 1},
-		"what a later version has":            {begin + "metadata: {renamedFrom: a, absent: true, release: true}\nspec: {}\n", []string{"3:12 not-in-this-version", "3:28 not-in-this-version", "3:42 not-in-this-version"}, "metadata.renamedFrom is not in this version", 1},
+		"what contradicts itself":             {begin + "metadata: {renamedFrom: a, absent: true, release: true}\nspec: {}\n", []string{"3:25 contradiction", "3:51 contradiction"}, "", 1},
 		"yes where true is meant":             {begin + "metadata: {protect: yes, existing: \"true\", patch: 1, createOnly: [true]}\nspec: {}\n", []string{"3:21 wrong-type", "3:36 wrong-type", "3:51 wrong-type", "3:66 wrong-type"}, "write true or false", 1},
 		"ignoreChanges that is one name":      {begin + "metadata: {ignoreChanges: version}\nspec: {}\n", []string{"3:27 wrong-type"}, "list of field names", 1},
 		"ignoreChanges with something else":   {begin + "metadata: {ignoreChanges: [a, 1, null, [b]]}\nspec: {}\n", []string{"3:31 wrong-type", "3:34 wrong-type", "3:40 wrong-type"}, "", 1},

@@ -106,7 +106,7 @@ type fieldData struct {
 	Choices        []any       `json:"choices"` // values, or [value, label]
 	Nested         []string    `json:"nested"`  // what the object referred to shows here, where it isn't its brief form
 	Display        []string    `json:"display"` // display templates of the object referred to, likewise
-	Check          string      `json:"check"`   // a named check of text: "domain"
+	Check          string      `json:"check"`   // a named check of text: "domain", "node name"
 	Pattern        string      `json:"pattern"`
 	PatternErrors  []string    `json:"patternErrors"`
 	Type           string      `json:"type"` // in OPTIONS, where it doesn't follow from As
@@ -117,7 +117,9 @@ type fieldData struct {
 	NotNull        bool        `json:"notNull"`    // the model refuses the null that the field takes
 	Dictionary     bool        `json:"dictionary"` // JSON has to be an object
 	Extra          bool        `json:"extra"`      // shown though the schema doesn't have it
+	To             string      `json:"to"`         // kind referred to, of a field that no schema has; gone with it
 	Lower          bool        `json:"lower"`
+	Untrimmed      bool        `json:"untrimmed"` // taken with the blanks around it
 	EmptyIsNull    bool        `json:"emptyIsNull"`
 	KeepWhenBlank  bool        `json:"keepWhenBlank"` // an update with nothing in it leaves the value
 	Generate       bool        `json:"generate"`      // the server makes one up when none is given
@@ -132,6 +134,7 @@ type compute struct {
 	Value   any               `json:"value"`   // constant; "{id}" in its texts is the row's id
 	Copy    string            `json:"copy"`    // another field
 	Percent []string          `json:"percent"` // a part and its whole
+	When    map[string]any    `json:"when"`    // whether these conditions hold, as in a rule
 	Has     string            `json:"has"`     // whether a field is filled
 	Count   string            `json:"count"`   // how many entries a field's list has
 	Family  string            `json:"family"`  // 4 or 6, of an address
@@ -157,13 +160,26 @@ type rule struct {
 	Group           string            `json:"group"`           // rules of one group report together; otherwise the first failure ends it
 	On              string            `json:"on"`              // "create", "update" or "delete"; default both of the first
 	If              map[string]any    `json:"if"`              // holds when all do: a value, a list of them, "*" for filled, null for empty
+	Unless          map[string]any    `json:"unless"`          // does not hold when all of these do
+	Differ          []string          `json:"differ"`          // holds when both of these paths are filled and differ
 	Any             []string          `json:"any"`             // holds when one of these is filled
 	Sent            string            `json:"sent"`            // holds when the request gives this a value
 	Need            []string          `json:"need"`            // fails when none of these is filled
 	Set             map[string]any    `json:"set"`             // never fails: sets fields
+	Copy            map[string]string `json:"copy"`            // never fails: sets fields to what is at a path
+	Assigned        string            `json:"assigned"`        // fails when the address that this field refers to is not on an interface of the row
+	Through         map[string]string `json:"through"`         // likewise: types of interfaces, and their field that refers to the row
+	Rewrite         *rewrite          `json:"rewrite"`         // fails when the field does not match; else gives it another form
 	Grant           string            `json:"grant"`           // fails for tokens without this grant
 	FrozenBySecrets bool              `json:"frozenBySecrets"` // fails when a secret is stored anywhere and the value changes
-	Errors          map[string]string `json:"errors"`
+	Errors          map[string]string `json:"errors"`          // by field; templates over the row
+}
+
+// rewrite brings a text into the form that the server keeps.
+type rewrite struct {
+	Field   string `json:"field"`
+	Pattern string `json:"pattern"`
+	To      string `json:"to"`
 }
 
 // Generations returns the names of the server generations, oldest first.

@@ -66,7 +66,10 @@ func readText(_ *writer, f *field, v any) (any, any) {
 	default:
 		return nil, []any{"Not a valid string."}
 	}
-	s := strings.TrimSpace(pyStr(v))
+	s := pyStr(v)
+	if !f.Untrimmed {
+		s = strings.TrimSpace(s)
+	}
 	if f.Lower {
 		s = strings.ToLower(s)
 	}
@@ -85,6 +88,11 @@ func readText(_ *writer, f *field, v any) (any, any) {
 	}
 	if f.Check == "domain" && !isDomain(s) {
 		errs = append(errs, s+" is not a valid domain name")
+	}
+	if f.Check == "node name" {
+		if text := nodeNameProblem(s); text != "" {
+			errs = append(errs, text)
+		}
 	}
 	if f.As == "slug" && !slugPattern.MatchString(s) {
 		errs = append(errs, `Enter a valid "slug" consisting of letters, numbers, underscores or hyphens.`)
@@ -112,6 +120,35 @@ var (
 	hostPattern   = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
 	zeroFraction  = regexp.MustCompile(`\.0*\s*$`)
 )
+
+var (
+	placeholder   = regexp.MustCompile(`\{([^{}]*)\}`)
+	nodeName      = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
+	nodeNameParts = map[string]string{"node": "node", "cluster": "cluster", "cluster_slug": "cluster", "endpoint": "endpoint"}
+)
+
+// nodeNameProblem is what the plugin has against a template of device names.
+func nodeNameProblem(s string) string {
+	rendered := s
+	for _, found := range placeholder.FindAllStringSubmatch(s, -1) {
+		if nodeNameParts[found[1]] == "" {
+			return "Unknown node device name placeholder: " + found[1] + "."
+		}
+		rendered = strings.ReplaceAll(rendered, found[0], nodeNameParts[found[1]])
+	}
+	switch {
+	case !strings.Contains(s, "{node}"):
+		return "Node device name template must contain {node}."
+	case len(rendered) > 64 || !nodeName.MatchString(rendered):
+		return "Rendered node device name must be 1-64 DNS-safe letters, digits, hyphens, or dots."
+	}
+	for label := range strings.SplitSeq(rendered, ".") {
+		if len(label) > 63 || !nodeName.MatchString(label) {
+			return "Rendered node device name contains an invalid DNS label."
+		}
+	}
+	return ""
+}
 
 func isDomain(s string) bool { return domainPattern.MatchString(s) || hostPattern.MatchString(s) }
 

@@ -63,7 +63,7 @@ func buildModels(set *schema.Set, g *generation) ([]*model, error) {
 		}
 		m := &model{kindData: d, kind: k.Name, path: k.Resource.Paths[0],
 			singleton: k.Resource.Mode == schema.Singleton, materialize: k.Resource.Materialize}
-		m.ObjectType = k.Resource.ObjectType
+		m.ObjectType, m.Rules = k.Resource.ObjectType, rulesWithout(d.Rules, d.Without)
 		for _, f := range k.Fields {
 			fd, ok := d.Fields[f.Name]
 			if ok && !slices.Contains(d.Without, f.Name) {
@@ -96,6 +96,13 @@ func buildModels(set *schema.Set, g *generation) ([]*model, error) {
 		}
 	}
 	return models, nil
+}
+
+// rulesWithout drops the rules about fields that a generation lacks.
+func rulesWithout(rules []rule, without []string) []rule {
+	return slices.DeleteFunc(slices.Clone(rules), func(x rule) bool {
+		return len(x.Any) > 0 && !slices.ContainsFunc(x.Any, func(name string) bool { return !slices.Contains(without, name) })
+	})
 }
 
 func refOnDelete(f *schema.Field) string {
@@ -132,8 +139,19 @@ func (m *model) finish(k *schema.Kind, byKind map[string]*model) error {
 	for _, name := range m.Order {
 		m.order = append(m.order, parseOrder(name))
 	}
+	for _, x := range m.Rules {
+		if x.Rewrite == nil {
+			continue
+		}
+		if _, err := regexp.Compile(x.Rewrite.Pattern); err != nil {
+			return fmt.Errorf("rule on %s: %w", x.Rewrite.Field, err)
+		}
+	}
 	for i := range m.Unique {
 		m.uniques = append(m.uniques, newUnique(m.Unique[i]))
+	}
+	if m.Upsert != nil && m.upsertKey() == nil {
+		return fmt.Errorf("upsert by %v, which no unique constraint has", m.Upsert)
 	}
 	return m.compileFilters()
 }
@@ -157,10 +175,12 @@ func (f *field) finish(k *schema.Kind, byKind map[string]*model) error {
 		}
 		f.pattern = re
 	}
-	if !f.isRef() || k == nil {
+	if !f.isRef() {
 		return nil
 	}
-	if s := schemaField(k, f.name); s != nil && s.Ref != nil {
+	if f.To != "" {
+		f.target, f.onDelete = byKind[f.To], "cascade"
+	} else if s := schemaField(k, f.name); s != nil && s.Ref != nil {
 		f.target = byKind[s.Ref.Kind]
 	}
 	if f.target == nil {
@@ -173,6 +193,9 @@ func (f *field) finish(k *schema.Kind, byKind map[string]*model) error {
 }
 
 func schemaField(k *schema.Kind, name string) *schema.Field {
+	if k == nil {
+		return nil
+	}
 	for _, f := range k.Fields {
 		if f.Name == name {
 			return f
@@ -258,6 +281,10 @@ func derivedField(f *schema.Field) fieldData {
 		fd.Min, fd.Max = limitText(f.Minimum), limitText(f.Maximum)
 	}
 	for _, v := range f.Enum {
+		if v == "" {
+			fd.Blank = true
+			continue
+		}
 		fd.Choices = append(fd.Choices, v)
 	}
 	return fd

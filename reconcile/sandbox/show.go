@@ -215,16 +215,15 @@ func (c *compute) of(m *model, r *row) any {
 		return r.values[c.Copy]
 	case len(c.Percent) > 0:
 		return percent(r, c.Percent)
+	case c.When != nil:
+		return holdAll(m, r, c.When)
 	case c.Has != "":
 		return filled(r.values[c.Has])
 	case c.Count != "":
 		list, _ := r.values[c.Count].([]any)
 		return int64(len(list))
 	case c.Family != "":
-		if strings.Contains(plainText(r.values[c.Family]), ":") {
-			return int64(6)
-		}
-		return int64(4)
+		return family(r.values[c.Family])
 	case c.Map != "":
 		return c.Values[plainText(r.values[c.Map])]
 	}

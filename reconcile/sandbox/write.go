@@ -70,16 +70,21 @@ func (w *writer) upsertTarget(m *model, body *object) *row {
 		}
 		wanted[name] = stored
 	}
-	for _, r := range m.rows {
-		same := true
-		for name, v := range wanted {
-			same = same && sameValue(r.values[name], v)
-		}
-		if same {
-			return r
-		}
+	u := m.upsertKey()
+	key, ok := u.key(m, &row{values: wanted})
+	if ids := u.rows[key]; ok && len(ids) > 0 {
+		return m.rows[ids[0]]
 	}
 	return nil
+}
+
+// upsertKey is the unique constraint on the fields of the upsert rule.
+func (m *model) upsertKey() *unique {
+	i := slices.IndexFunc(m.uniques, func(u *unique) bool { return slices.Equal(u.Fields, m.Upsert) })
+	if i < 0 {
+		return nil
+	}
+	return m.uniques[i]
 }
 
 func (w *writer) update(m *model, r *row, body *object, partial bool) *refusal {

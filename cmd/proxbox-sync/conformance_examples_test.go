@@ -1,0 +1,75 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"proxbox-sync/examples"
+)
+
+// TestConformanceExamples applies each example repository to a server that has
+// nothing, as its README says; then a plan is empty. Their names are fixed, so a
+// real NetBox must have none of what they declare.
+func TestConformanceExamples(t *testing.T) {
+	for _, name := range []string{"homelab", "datacenter"} {
+		t.Run(name, func(t *testing.T) {
+			eachServer(t, func(t *testing.T, w *world) { w.example(t, name) })
+		})
+	}
+}
+
+func (w *world) example(t *testing.T, name string) {
+	key, err := examples.Files.ReadFile(name + "/" + examples.ThrowAwayKey)
+	require.NoError(t, err)
+	dir := filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join(exampleDir, name))))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, ".git"), 0o755)) // where the search for a project file ends
+	t.Chdir(dir)
+	env := []string{"PROXBOX_SYNC_TOKEN=" + w.token, "NETBOX_TOKEN=" + w.token, "SOPS_AGE_KEY=" + string(key)}
+	if w.real && os.Getenv(envNetBoxEmpty) == "" {
+		w.nothingOf(t, env)
+	}
+	out := runWith(t.Context(), env, "apply", "--url", w.url, "--auto-approve")
+	require.Equal(t, 0, out.code, "%s%s", out.stdout, out.stderr)
+	out = runWith(t.Context(), env, "plan", "--url", w.url, "--detailed-exitcode")
+	require.Equal(t, 0, out.code, "a second plan is not empty:\n%s%s", out.stdout, out.stderr)
+	before := w.count()
+	out = runWith(t.Context(), env, "apply", "--url", w.url, "--auto-approve")
+	require.Equal(t, 0, out.code, "%s%s", out.stdout, out.stderr)
+	require.Empty(t, w.writes(before), "a second apply writes")
+
+	// What it looks like without a key: the pull request's job.
+	out = runWith(t.Context(), env[:2], "plan", "--url", w.url, "--no-decrypt", "--detailed-exitcode")
+	require.Equal(t, 0, out.code, "%s%s", out.stdout, out.stderr)
+}
+
+// nothingOf fails when the server has something of what the manifests declare
+// as theirs to create.
+func (w *world) nothingOf(t *testing.T, env []string) {
+	t.Helper()
+	out := runWith(t.Context(), env, "plan", "--url", w.url, "--format", "json")
+	require.Equal(t, 0, out.code, "%s%s", out.stdout, out.stderr)
+	var plan struct {
+		Unchanged map[string]int
+		Steps     []struct{ Action, Kind, Key string }
+	}
+	require.NoError(t, json.Unmarshal([]byte(out.stdout), &plan))
+	var there []string
+	for _, step := range plan.Steps {
+		if step.Action != "create" && step.Key != "" {
+			there = append(there, step.Kind+" "+step.Key)
+		}
+	}
+	for kind, n := range plan.Unchanged {
+		if n > 0 && len(w.set.Kind(kind).Resource.Key) > 0 {
+			there = append(there, kind)
+		}
+	}
+	require.Empty(t, there, "this NetBox has objects of the example's names; %s", strings.TrimSpace(
+		"delete them, or run this against a NetBox of its own with "+envNetBoxEmpty+"=1"))
+}
