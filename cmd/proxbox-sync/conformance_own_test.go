@@ -218,7 +218,8 @@ func TestConformanceATokenThatMayNotMarkCannotAdopt(t *testing.T) {
 		site := w.named("Site", map[string]any{"name": w.tag, "slug": w.tag})
 		id, _ := made["id"].(json.Number).Int64()
 		site.row = reconcile.RowID(id)
-		reader := &story{w: w, server: &remembering{Server: w.client(t, w.limited(t, 2, true, grant{kinds: []string{"Site", "CustomField"}, actions: []string{"view"}})), reads: map[string]remembered{}}}
+		reader := w.story(t)
+		reader.server.Server = w.client(t, w.limited(t, 2, true, grant{kinds: []string{"Site", "CustomField"}, actions: []string{"view"}}))
 		require.Empty(t, cmp.Diff([]string{"mark Site " + w.tag + " (adopted)"}, reader.lines(t, w.owner(part), site)))
 		report, err := reader.once(w.owner(part), site)
 		require.NoError(t, err)
