@@ -160,7 +160,7 @@ spec: {name: {p}-pve, mode: cluster, domain: {p}.two.example}
 kind: ProxmoxCluster
 spec: {endpoint: {p}-pve, name: {p}-c, mode: cluster}
 `)
-		out := w.cli(t, "plan", "--detailed-exitcode", one)
+		out := w.cli(t, "plan", "--detailed-exitcode", "--allow-retarget", "ProxmoxEndpoint/"+w.tag+"-pve", one)
 		require.Equal(t, 2, out.code, "%s%s", out.stdout, out.stderr)
 		require.Contains(t, out.stdout, ".two.example", "with one candidate it is that one, and its domain changes")
 
@@ -174,7 +174,7 @@ items:
 kind: ProxmoxCluster
 spec: {endpoint: {name: {p}-pve, domain: {p}.two.example}, name: {p}-c, mode: cluster}
 `)
-		out = w.cli(t, "apply", "--auto-approve", both)
+		out = w.cli(t, "apply", "--auto-approve", "--allow-retarget", "ProxmoxEndpoint/"+w.tag+"-pve", both)
 		require.Equal(t, 0, out.code, "%s%s", out.stdout, out.stderr)
 		w.unchanged(t, both)
 		for n, port := range []string{"8001", "8002"} {
