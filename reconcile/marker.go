@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"time"
 
@@ -181,4 +182,16 @@ func (o *Object) fieldDigest(f *schema.Field, name string, v any) string {
 		text = portable(f, v)
 	}
 	return digest(o.Kind.Name, o.Key, name, text)
+}
+
+// WithoutMarker takes the marker out of a live object's fields, for showing it:
+// a manifest must not have it.
+func WithoutMarker(o *Object) {
+	entries, ok := o.Fields[customFields].(map[string]any)
+	if _, has := entries[MarkerField]; !ok || !has {
+		return
+	}
+	entries = maps.Clone(entries)
+	delete(entries, MarkerField)
+	o.Fields[customFields] = entries
 }

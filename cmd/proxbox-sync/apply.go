@@ -92,7 +92,7 @@ func (a *app) carryOut(server reconcile.Server, plan *reconcile.Plan) *reconcile
 	progress := render.NewProgress(a.stderr, a.errStyle(), isTerminal, time.Now)
 	defer progress.End()
 	return reconcile.Apply(a.ctx, plan, server, reconcile.ApplyOptions{
-		Message: changelogMessage(a.env, a.dir), Progress: progress.Step,
+		Message: changelogMessage(a.env, a.dir, plan.Owner), Progress: progress.Step,
 	})
 }
 

@@ -45,6 +45,9 @@ func (c *getCommand) Run(a *app) error {
 		return err
 	}
 	objects := sorted(state.Objects[kind.Name])
+	for _, o := range objects {
+		reconcile.WithoutMarker(o)
+	}
 	if c.Key != "" {
 		if objects, err = withKey(objects, kind, c.Key); err != nil {
 			return err

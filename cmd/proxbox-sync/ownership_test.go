@@ -107,3 +107,7 @@ func TestAnOwnerHasOneSource(t *testing.T) {
 	_, err = policyOf(t, nil, []string{"--owner=a b"}, "")
 	require.Equal(t, exitUsage, codeOf(err))
 }
+
+func TestTheChangeLogNamesTheOwner(t *testing.T) {
+	require.Equal(t, "proxbox-sync apply, owner prod", changelogMessage(environment{}, t.TempDir(), "prod"))
+}
