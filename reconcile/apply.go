@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -116,6 +117,9 @@ func (a *applying) succeeded(step int) bool {
 func (a *applying) group(steps []*Step) {
 	kind := steps[0].Change.Object().Kind
 	op := operation(steps[0].Change.Action)
+	if op == OpCreate {
+		steps = a.stillMissing(kind, steps)
+	}
 	for attempt := 1; len(steps) > 0; attempt++ {
 		writes := make([]Write, len(steps))
 		for i, s := range steps {
@@ -136,6 +140,57 @@ func (a *applying) group(steps []*Step) {
 			return
 		}
 	}
+}
+
+// lookupAlone is up to how many creates each is looked up on its own; more are
+// compared with one read of their kind's keys.
+const lookupAlone = 3
+
+// stillMissing looks, right before objects are created, whether somebody made
+// them after the plan: not every kind has a unique constraint that would keep
+// the server from making a second one. It returns the steps to carry out.
+func (a *applying) stillMissing(kind *schema.Kind, steps []*Step) []*Step {
+	suspects := map[string]bool{}
+	if len(steps) > lookupAlone {
+		fields := slices.Clone(kind.Resource.Key)
+		err := a.read(Query{Kind: kind.Name, Fields: fields}, func(r Row) error {
+			suspects[a.wireKey(kind, r.Fields)] = true
+			return nil
+		})
+		if err != nil {
+			a.err = fmt.Errorf("looking for %s that somebody made meanwhile: %w", kind.Name, err)
+			return nil
+		}
+	}
+	var missing []*Step
+	for _, s := range steps {
+		if len(steps) > lookupAlone && !suspects[a.wireKey(kind, s.Change.Desired.Fields)] {
+			missing = append(missing, s)
+			continue
+		}
+		where, err := a.locate(s)
+		switch {
+		case err != nil:
+			a.finish(StepReport{Step: s, Result: Failed, Err: fmt.Errorf("looking whether somebody made it meanwhile: %w", err)})
+		case where == before:
+			missing = append(missing, s)
+		case where == after && len(s.Change.Secrets) == 0:
+			a.finish(StepReport{Step: s, Result: AlreadyDone, Row: a.row(s.Change.Desired)})
+		default:
+			a.finish(StepReport{Step: s, Result: Conflicted, Err: errors.New("somebody made the object after the plan was made; plan again")})
+		}
+	}
+	return missing
+}
+
+// wireKey is the key of an object in numbers, as rows show it.
+func (a *applying) wireKey(kind *schema.Kind, fields map[string]any) string {
+	var b []byte
+	for _, name := range kind.Resource.Key {
+		f := kind.Field(name)
+		b = append(appendCanonical(b, f, a.wireValue(f, fields[name])), 0)
+	}
+	return string(b)
 }
 
 func operation(a Action) Operation {
@@ -199,8 +254,13 @@ func (a *applying) settle(s *Step, out Outcome) {
 	if s.Change.Action == Mark && out.Verdict == Refused {
 		r.Result = Unmarked
 	}
-	if s.Change.Action == Delete && out.Verdict == Refused && out.Status == 404 {
-		r.Result, r.Err = AlreadyDone, nil
+	if out.Verdict == Refused && out.Status == 404 {
+		switch s.Change.Action {
+		case Delete:
+			r.Result, r.Err = AlreadyDone, nil
+		case Update, Mark:
+			r.Result, r.Err = Conflicted, errors.New("the object is gone since the plan was made, or the token may not change it; plan again")
+		}
 	}
 	a.finish(r)
 }

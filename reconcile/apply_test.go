@@ -3,6 +3,8 @@ package reconcile_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -126,4 +128,43 @@ func TestASealedSecretIsNamedBeforeAnythingIsSent(t *testing.T) {
 		Value: &reconcile.Node{Value: reconcile.SealedSecret("ENC[AES256_GCM,data:x]")}})
 	plan := mustPlan(t, set, newMemory(set), docs, reconcile.PlanOptions{})
 	require.Equal(t, []string{"Door a password"}, plan.Sealed())
+}
+
+func TestWhatSomebodyMadeMeanwhileIsNotMadeTwice(t *testing.T) {
+	for _, n := range []int{1, 6} { // looked up alone, and together
+		for _, c := range []struct {
+			why, text string
+			theirs    map[string]any
+			want      reconcile.Result
+		}{
+			{"the same object is done already", "kind: Site\nitems: [%s]", map[string]any{"slug": "x0", "name": "n"}, reconcile.AlreadyDone},
+			{"another one of that key is a conflict", "kind: Site\nitems: [%s]", map[string]any{"slug": "x0", "name": "other"}, reconcile.Conflicted},
+		} {
+			t.Run(fmt.Sprintf("%s, of %d", c.why, n), func(t *testing.T) {
+				set := kinds(t)
+				m := newMemory(set)
+				var items []string
+				for i := range n {
+					items = append(items, fmt.Sprintf("{slug: x%d, name: n}", i))
+				}
+				plan := mustPlan(t, set, m, load(t, fmt.Sprintf(c.text, strings.Join(items, ", "))), planOptions())
+				m.put("Site", c.theirs)
+				report := reconcile.Apply(context.Background(), plan, m, reconcile.ApplyOptions{})
+				require.Equal(t, c.want, report.Steps[0].Result)
+				require.Len(t, m.rows["Site"], n)
+				require.Equal(t, n-1, report.Count(reconcile.Applied))
+			})
+		}
+	}
+}
+
+func TestAnObjectThatIsGoneIsAConflict(t *testing.T) {
+	set := kinds(t)
+	m := newMemory(set)
+	row := m.put("Site", map[string]any{"slug": "a", "name": "old"})
+	plan := mustPlan(t, set, m, load(t, "kind: Site\nspec: {slug: a, name: new}"), planOptions())
+	delete(m.rows["Site"], row)
+	report := reconcile.Apply(context.Background(), plan, m, reconcile.ApplyOptions{})
+	require.Equal(t, reconcile.Conflicted, report.Steps[0].Result)
+	require.ErrorContains(t, report.Steps[0].Err, "gone since the plan")
 }

@@ -211,7 +211,7 @@ func (m *memory) write(kind string, op reconcile.Operation, w reconcile.Write) r
 	}
 	r, ok := m.rows[kind][w.Row]
 	if !ok {
-		return reconcile.Outcome{Verdict: reconcile.Refused, Messages: []reconcile.FieldMessage{{Text: "no such object"}}}
+		return reconcile.Outcome{Verdict: reconcile.Refused, Status: 404, Messages: []reconcile.FieldMessage{{Text: "no such object"}}}
 	}
 	if op == reconcile.OpDelete && (w.IfVersion == "" || w.IfVersion == r.Version) {
 		delete(m.rows[kind], w.Row)

@@ -56,6 +56,7 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 	refusals, more := split(more)
 	diags = append(diags, more...)
 	diags = append(diags, outside(difference.Changes, o.Select)...)
+	diags = append(diags, unusedSends(selected, o.SendSecrets)...)
 	refusals = append(refusals, own.incomplete()...)
 	if diags.HasErrors() {
 		return nil, append(diags, refusals...).Sorted(), nil
@@ -115,6 +116,35 @@ func sender(selections []SecretSelection) func(*Object, string) bool {
 				(s.Field == "" || s.Field == field)
 		})
 	}
+}
+
+// unusedSends reports a --send-secrets that names nothing: whoever gave it
+// believes that a secret went out.
+func unusedSends(desired *State, selections []SecretSelection) Diagnostics {
+	var diags Diagnostics
+	for _, s := range selections {
+		send, used := sender([]SecretSelection{s}), false
+		for _, objects := range desired.Objects {
+			for _, o := range objects {
+				for _, name := range writeOnlyFields(o.Kind) {
+					_, declared := o.Fields[name]
+					used = used || declared && send(o, name)
+				}
+			}
+		}
+		if used || s == (SecretSelection{}) {
+			continue
+		}
+		text := strings.TrimSuffix(s.Kind+"/"+s.Key, "/")
+		if s.Field != "" {
+			text += "." + s.Field
+		}
+		var hints hints
+		diags = append(diags, Diagnostic{Severity: Error, Code: "empty-selection",
+			Summary: fmt.Sprintf("--send-secrets %s: the manifests declare no such secret", text),
+			Detail:  strings.TrimSpace(hints.near(s.Key, desired.Objects[s.Kind]))})
+	}
+	return diags
 }
 
 // pick reduces a state to what was selected. A selection that matches nothing

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,11 +63,6 @@ func TestWriteRequests(t *testing.T) {
 			heard{method: "PATCH", path: "/api/plugins/box/things/7/", body: `{"name":"y"}`, ifMatch: `W/"2026-11-22T09:54:20.450672+00:00"`},
 		},
 		{
-			"a guard that an older server would not know", "4.5.9", reconcile.OpUpdate,
-			reconcile.Write{Row: 7, IfVersion: version, Fields: map[string]any{"name": "y"}},
-			heard{method: "PATCH", path: "/api/plugins/box/things/7/", body: `{"name":"y"}`},
-		},
-		{
 			"a guard for a server that does not tell its version", "", reconcile.OpUpdate,
 			reconcile.Write{Row: 7, IfVersion: "2026-11-22T11:54:20+02:00", Fields: map[string]any{"name": "y"}},
 			heard{method: "PATCH", path: "/api/plugins/box/things/7/", body: `{"name":"y"}`, ifMatch: `W/"2026-11-22T09:54:20+00:00"`},
@@ -107,6 +103,36 @@ func TestWriteRequests(t *testing.T) {
 			if diff := cmp.Diff([]heard{tc.want}, f.requests(), cmp.AllowUnexported(heard{})); diff != "" {
 				t.Error(diff)
 			}
+		})
+	}
+}
+
+// A server without If-Match is looked at right before the write.
+func TestWritesAreGuardedWithoutETags(t *testing.T) {
+	for _, tc := range []struct {
+		name, rows string
+		want       reconcile.Verdict
+		sent       bool
+	}{
+		{"an object that is as planned is written", thing(7, "2026-11-22T09:54:20.450672Z"), reconcile.Done, true},
+		{"one that changed meanwhile is a conflict", thing(7, "2026-11-22T10:00:00Z"), reconcile.Conflict, false},
+		{"one that is gone is refused", "", reconcile.Refused, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			const version = "2026-11-22T09:54:20.450672Z"
+			f := newFake(t, "4.5.9", func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == "PATCH" {
+					answer(w, 200, thing(7, version))
+					return
+				}
+				answer(w, 200, `{"count":1,"next":null,"previous":null,"results":[`+tc.rows+`]}`)
+			})
+			out, err := writeAll(t, client(t, f.URL), "Thing", reconcile.OpUpdate,
+				reconcile.Write{Row: 7, IfVersion: version, Fields: map[string]any{"name": "y"}})
+			require.NoError(t, err)
+			require.Equal(t, tc.want, out[0].Verdict, out[0].Err)
+			sent := slices.ContainsFunc(f.requests(), func(h heard) bool { return h.method == "PATCH" })
+			require.Equal(t, tc.sent, sent)
 		})
 	}
 }
