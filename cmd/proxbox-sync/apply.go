@@ -177,6 +177,6 @@ func (a *app) confirm(question, nothing string) error {
 		return errors.New(nothing + ": the answer was not yes")
 	case <-a.ctx.Done():
 		_, _ = fmt.Fprintln(a.stderr)
-		return fmt.Errorf("%s: %w", nothing, a.ctx.Err())
+		return &statusError{code: exitInterrupted, err: errors.New("interrupted: " + nothing)}
 	}
 }

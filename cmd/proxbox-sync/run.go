@@ -196,6 +196,10 @@ func (a *app) end(command any, err error) exitCode {
 	}
 	f := &failure{err: err}
 	errors.As(err, &f)
+	if code == exitInterrupted && (status == nil || status.code != exitInterrupted) {
+		// What broke off where the interrupt met it is of no use to anybody.
+		f = &failure{list: f.list, err: errors.New("interrupted")}
+	}
 	a.complain(f.err, f)
 	if r, ok := command.(resulting); ok {
 		if form, json := r.result(); json {

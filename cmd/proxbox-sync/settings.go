@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -210,9 +211,14 @@ func (s *secretsFlag) Decode(ctx *kong.DecodeContext) error {
 	if !ok {
 		return fmt.Errorf("must be KIND[/KEY][.FIELD]")
 	}
+	if strings.TrimSpace(text) == "" {
+		// A variable that is not set, where a shell expanded it: nobody meant all.
+		return errors.New("its value is empty: name secrets as KIND[/KEY][.FIELD], or leave the = out for all of them")
+	}
 	for part := range strings.SplitSeq(text, "\n") {
 		part = strings.TrimSpace(part)
 		switch {
+		case part == "": // a line end behind the last one
 		case noSecrets[part]:
 		case allSecrets[part]:
 			*s = append(*s, "")

@@ -172,7 +172,7 @@ func parseURL(text string, allowHTTP bool) (*url.URL, error) {
 	case u.RawPath != "":
 		return nil, bad("its path has escaped characters")
 	case u.Scheme == "http" && !allowHTTP && !loopback(u.Hostname()):
-		return nil, bad("plain http sends the token in the clear: use https, or allow http expressly")
+		return nil, bad("plain http sends the token in the clear: use https, or allow http with --allow-http")
 	}
 	p := strings.TrimSuffix(path.Clean("/"+u.Path), "/")
 	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimSuffix(p, "/api")}, nil

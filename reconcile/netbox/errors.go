@@ -17,8 +17,14 @@ import (
 )
 
 // ErrToken is behind the error when the server refuses the token itself, not
-// what is done with it. It is a reconcile.ErrForbidden as well.
-var ErrToken = fmt.Errorf("the server refused the token: %w", reconcile.ErrForbidden)
+// what is done with it. It is a reconcile.ErrForbidden as well, without its text:
+// what the token may do was never looked at.
+var ErrToken error = tokenError{}
+
+type tokenError struct{}
+
+func (tokenError) Error() string { return "the server refused the token" }
+func (tokenError) Unwrap() error { return reconcile.ErrForbidden }
 
 // ErrTimeout is behind the error when a request, with its retries, took longer
 // than the configured timeout.
@@ -131,7 +137,7 @@ func (c *Client) networkError(ctx context.Context, err error) error {
 	case errors.Is(err, errProxy):
 		return permanent(errProxy.Error())
 	case errors.As(err, &unknown):
-		return permanent("the server's certificate is signed by an authority that is not trusted: give its certificate as CA file")
+		return permanent("the server's certificate is signed by an authority that is not trusted: give that authority's certificate with --ca-file")
 	case errors.As(err, &hostname):
 		return permanent("the server's certificate is not for the host " + c.base.Hostname())
 	case errors.As(err, &invalid), errors.As(err, &verify):
@@ -169,10 +175,16 @@ func htmlHint(status int, contentType string) string {
 	switch {
 	case status == http.StatusRequestEntityTooLarge:
 		return "the request is larger than the server, or a proxy in front of it, takes " + what
+	case status == http.StatusTooManyRequests:
+		return "the server, or a proxy in front of it, asks to slow down " + what
+	case status == http.StatusServiceUnavailable:
+		return "the server, or a proxy in front of it, is not available and asks to slow down and come back later " + what
 	case status >= 500:
 		return "the server failed with a page that is not JSON " + what
-	case status == http.StatusNotFound:
+	case status == http.StatusNotFound && strings.Contains(contentType, "html"):
 		return "there is no API at this address: an HTML page where JSON should be " + what + ": check the URL and its sub-path"
+	case status == http.StatusNotFound:
+		return "there is no API at this address " + what + ": check the URL and its sub-path"
 	case strings.Contains(contentType, "html"):
 		return "an HTML page where JSON should be " + what + ": a login page, or a proxy in front of NetBox?"
 	}

@@ -120,7 +120,11 @@ func TestAnswersOfOthers(t *testing.T) {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(500)
 		}, nil, "HTTP 500, text/html"},
-		{"a wrong token", func(w http.ResponseWriter, _ *http.Request) { answer(w, 403, `{"detail": "Invalid v1 token"}`) }, ErrToken, "Invalid v1 token"},
+		{"a wrong token", func(w http.ResponseWriter, _ *http.Request) { answer(w, 403, `{"detail": "Invalid v1 token"}`) }, ErrToken, "the server refused the token: Invalid v1 token"},
+		{"a 404 of no type", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Type"] = nil
+			w.WriteHeader(404)
+		}, nil, "there is no API at this address (HTTP 404, no content type)"},
 		{"a missing permission", func(w http.ResponseWriter, _ *http.Request) {
 			answer(w, 403, `{"detail": "You do not have permission to perform this action."}`)
 		}, reconcile.ErrForbidden, "netbox_box.view_thing"},

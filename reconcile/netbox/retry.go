@@ -88,7 +88,7 @@ func (c *Client) again(work, wait context.Context, do func(context.Context) erro
 		}
 		pause := waitBefore(attempt, t.after)
 		if left := c.timeout - c.now().Sub(start); pause >= left {
-			return givenUp(t.err, fmt.Sprintf("the next try, after %s, would be past the timeout of %s", pause.Round(time.Millisecond), c.timeout))
+			return givenUp(t.err, pastTimeout(pause, t.after, c.timeout))
 		}
 		if err := wait.Err(); err != nil {
 			return context.Cause(wait)
@@ -98,6 +98,15 @@ func (c *Client) again(work, wait context.Context, do func(context.Context) erro
 		}
 		c.stats.retries.Add(1)
 	}
+}
+
+// pastTimeout says that there is no time left for another try.
+func pastTimeout(pause time.Duration, after retryAfter, timeout time.Duration) string {
+	pause = pause.Round(time.Millisecond)
+	if after.given {
+		return fmt.Sprintf("Retry-After asks to wait %s, longer than --timeout allows, which is %s", pause, timeout)
+	}
+	return fmt.Sprintf("the next try, after %s, would be past the timeout of %s", pause, timeout)
 }
 
 // givenUp is a failure that outlasted all repetitions. The server being away

@@ -84,8 +84,8 @@ func TestReadsGiveUp(t *testing.T) {
 		wrong      string
 	}{
 		{"after some tries", "", maxAttempts, "tried 6 times"},
-		{"at once when asked to wait longer than the timeout", "61", 1, "past the timeout"},
-		{"when the waits add up to the timeout", "25", 3, "past the timeout"},
+		{"at once when asked to wait longer than the timeout", "61", 1, "asks to slow down and come back later (HTTP 503, no content type) (Retry-After asks to wait 1m1s, longer than --timeout allows, which is 1m0s)"},
+		{"when the waits add up to the timeout", "25", 3, "longer than --timeout allows"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := newFake(t, "4.7.3", func(w http.ResponseWriter, _ *http.Request) {
@@ -100,6 +100,31 @@ func TestReadsGiveUp(t *testing.T) {
 			require.ErrorContains(t, err, tc.wrong)
 			require.ErrorContains(t, err, "HTTP 503")
 			require.Len(t, f.requests(), tc.requests)
+		})
+	}
+}
+
+func TestTooManyRequestsAreCalledSo(t *testing.T) {
+	for _, tc := range []struct{ name, retryAfter, contentType, body, want string }{
+		{"a proxy's page, with a time", "600", "text/html", "<html>",
+			"the server, or a proxy in front of it, asks to slow down (HTTP 429, text/html) (Retry-After asks to wait 10m0s, longer than --timeout allows, which is 1m0s)"},
+		{"a proxy's page, without one", "", "text/plain", "slow", "asks to slow down (HTTP 429, text/plain) (tried 6 times)"},
+		{"the server's own words", "600", "application/json", `{"detail": "Request was throttled."}`,
+			"HTTP 429: Request was throttled. (Retry-After asks to wait 10m0s"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := newFake(t, "4.7.3", func(w http.ResponseWriter, _ *http.Request) {
+				if tc.retryAfter != "" {
+					w.Header().Set("Retry-After", tc.retryAfter)
+				}
+				w.Header().Set("Content-Type", tc.contentType)
+				w.WriteHeader(429)
+				_, _ = w.Write([]byte(tc.body))
+			})
+			cl := newClock()
+			c := client(t, f.URL, func(cfg *Config) { cfg.Now, cfg.Sleep, cfg.Timeout = cl.now, cl.sleep, time.Minute })
+			_, _, err := readIDs(c, reconcile.Query{Kind: "Core"})
+			require.ErrorContains(t, err, tc.want)
 		})
 	}
 }
