@@ -61,6 +61,7 @@ type desiring struct {
 	// broken marks objects that are reported already in a way that would make
 	// the schema's complaints repeat it.
 	broken map[*Object]map[string]bool
+	hints  hints
 }
 
 func (d *desiring) add(x Diagnostic) {

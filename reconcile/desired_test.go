@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -131,4 +132,28 @@ func TestSecretsNeverPrint(t *testing.T) {
 	require.True(t, ok)
 	require.True(t, got == plain)
 	require.Equal(t, reconcile.Redacted, reconcile.Shown(secret))
+}
+
+// A file of patches that all miss their base compared each with every object.
+func TestThousandsOfMistakesAreReportedWithoutThousandsOfSearches(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("kind: Site\nitems:\n")
+	for i := range 5000 {
+		fmt.Fprintf(&text, "- {slug: a%d}\n", i)
+	}
+	text.WriteString("---\nkind: Site\nmetadata: {patch: true}\nitems:\n")
+	for i := range 5000 {
+		fmt.Fprintf(&text, "- {slug: ab%d}\n", i)
+	}
+	_, diags := reconcile.Desired(kinds(t), load(t, text.String()), reconcile.DesiredOptions{})
+	require.Len(t, diags, 5000)
+	hinted := 0
+	for _, d := range diags {
+		require.Equal(t, "patch-without-base", d.Code)
+		if strings.Contains(d.Detail, "did you mean") {
+			hinted++
+		}
+	}
+	require.Positive(t, hinted)
+	require.LessOrEqual(t, hinted, 20)
 }

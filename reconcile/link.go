@@ -20,7 +20,7 @@ func Link(set *schema.Set, desired, live *State) Diagnostics {
 // server is recognised by its marker.
 func LinkOwned(set *schema.Set, desired, live *State, own Ownership) Diagnostics {
 	l := &linking{own: &owning{Ownership: own}, set: set, desired: desired, live: live, begun: map[string]bool{}, linked: map[string]bool{},
-		indexes: map[string]map[string][]*Object{}, building: map[string]bool{}}
+		indexes: map[string]map[string][]*Object{}, building: map[string]bool{}, unclear: map[*Object]bool{}}
 	for _, kind := range sortedKeys(desired.Objects) {
 		l.linkKind(set.Kind(kind))
 	}
@@ -85,7 +85,9 @@ type linking struct {
 	// indexes find candidates by the normal form of some fields: kind and field
 	// names, then their values.
 	indexes  map[string]map[string][]*Object
-	building map[string]bool // indexes under construction: a reference may lead back
+	hints    hints
+	unclear  map[*Object]bool // desired objects whose live side can't be told
+	building map[string]bool  // indexes under construction: a reference may lead back
 }
 
 // linkKind resolves the references in the keys of a kind's desired objects and
@@ -274,7 +276,7 @@ func (l *linking) ambiguous(o *Object, field string, s Selector, candidates []*O
 	x := Diagnostic{Severity: Error, Code: "ambiguous-reference", Pos: s.Pos, Object: o.String(), Field: field,
 		Summary: fmt.Sprintf("field %q: %d objects match %s %s", field, len(candidates), s.Kind, displaySelector(s, 0)),
 		Detail:  "refer to it by a map of fields that only one has; candidates: " + labels(candidates)}
-	for _, c := range candidates {
+	for _, c := range candidates[:min(len(candidates), maxListed)] {
 		if c.Doc != nil {
 			x.Related = append(x.Related, Related{Pos: c.Doc.Pos, Message: "declared here"})
 		}
@@ -298,12 +300,7 @@ func labels(objects []*Object) string {
 }
 
 func (l *linking) unsatisfied(o *Object, field string, s Selector) {
-	names := displays(l.desired.Objects[s.Kind])
-	names = append(names, displays(l.live.Objects[s.Kind])...)
-	near := didYouMean(displaySelector(s, 0), names, "")
-	if near != "" {
-		near += " "
-	}
+	near := l.hints.near(displaySelector(s, 0), l.desired.Objects[s.Kind], l.live.Objects[s.Kind])
 	l.diags = append(l.diags, Diagnostic{Severity: Error, Code: "unsatisfied-reference", Pos: s.Pos, Object: o.String(), Field: field,
 		Summary: fmt.Sprintf("field %q: no %s %s in the manifests or on the server", field, s.Kind, displaySelector(s, 0)),
 		Detail:  near + "declare it, or check that the token may view it"})

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"proxbox-sync/schema"
 )
@@ -41,7 +42,7 @@ func (l *linking) match(kind *schema.Kind, objects []*Object) {
 	}
 	l.recognise(kind, objects)
 	for _, o := range objects {
-		if o.Peer == nil && o.Doc.Meta.Existing && o.Key != "" && !l.reported(o) {
+		if o.Peer == nil && o.Doc.Meta.Existing && o.Key != "" && !l.unclear[o] {
 			l.missing(o)
 		}
 	}
@@ -54,12 +55,13 @@ func (l *linking) matchGroup(desired, live []*Object) {
 		return
 	}
 	var rest []*Object
+	indexes := map[string]map[string][]*Object{}
 	for _, o := range desired {
 		if len(extraDeclared(o)) == 0 {
 			rest = append(rest, o)
 			continue
 		}
-		exact := l.exact(o, live)
+		exact := l.exact(o, live, indexes)
 		switch len(exact) {
 		case 1:
 			pair(o, exact[0])
@@ -93,21 +95,24 @@ func extraDeclared(o *Object) []string {
 }
 
 // exact returns the live objects that agree with all declared unique fields.
-func (l *linking) exact(o *Object, live []*Object) []*Object {
+// indexes keeps, for one group, the live objects by the values of such fields.
+func (l *linking) exact(o *Object, live []*Object, indexes map[string]map[string][]*Object) []*Object {
 	names := extraDeclared(o)
 	for _, name := range names {
 		l.resolveField(o, name)
 	}
-	var found []*Object
-	for _, c := range live {
-		if c.Peer == nil && !slices.ContainsFunc(names, func(name string) bool {
-			f := o.Kind.Field(name)
-			return canonical(f, o.Fields[name]) != canonical(f, c.Fields[name])
-		}) {
-			found = append(found, c)
+	fields := strings.Join(names, ",")
+	index, ok := indexes[fields]
+	if !ok {
+		index = make(map[string][]*Object, len(live))
+		for _, c := range live {
+			key := selectorKey(o.Kind, names, func(name string) (any, bool) { return c.Fields[name], true })
+			index[key] = append(index[key], c)
 		}
+		indexes[fields] = index
 	}
-	return found
+	key := selectorKey(o.Kind, names, func(name string) (any, bool) { return o.Fields[name], true })
+	return slices.DeleteFunc(slices.Clone(index[key]), func(c *Object) bool { return c.Peer != nil })
 }
 
 // dropTwins reports desired objects that turn out to be the same one.
@@ -133,6 +138,7 @@ func (l *linking) dropTwins(desired []*Object) []*Object {
 }
 
 func (l *linking) severalLive(o *Object, candidates []*Object) {
+	l.unclear[o] = true
 	names := extraUnique(o.Kind)
 	detail := "the server has namesakes: " + labels(candidates)
 	if len(names) > 0 {
@@ -144,15 +150,8 @@ func (l *linking) severalLive(o *Object, candidates []*Object) {
 		Summary: "it can't be told which live object is meant", Detail: detail})
 }
 
-func (l *linking) reported(o *Object) bool {
-	return slices.ContainsFunc(l.diags, func(x Diagnostic) bool { return x.Pos == o.Doc.Pos && x.Code == "ambiguous-object" })
-}
-
 func (l *linking) missing(o *Object) {
-	near := didYouMean(o.Display(), displays(l.live.Objects[o.Kind.Name]), "")
-	if near != "" {
-		near += " "
-	}
+	near := l.hints.near(o.Display(), l.live.Objects[o.Kind.Name])
 	l.diags = append(l.diags, Diagnostic{Severity: Error, Code: "missing-object", Pos: o.Doc.Pos, Object: o.String(),
 		Summary: "metadata.existing, but the server has no such object",
 		Detail:  near + "it is made by someone else; without metadata.existing it would be created"})
@@ -225,7 +224,7 @@ func (l *linking) recognise(kind *schema.Kind, objects []*Object) {
 	}
 	for _, o := range objects {
 		// metadata.absent deletes what it names, and not what a copied marker says.
-		if o.Peer != nil || o.Key == "" || o.Doc.Meta.Absent || l.reported(o) {
+		if o.Peer != nil || o.Key == "" || o.Doc.Meta.Absent || l.unclear[o] {
 			continue
 		}
 		found := byMarker[o.keyDigest()]

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"proxbox-sync/schema"
 )
@@ -46,7 +47,7 @@ func (d *desiring) patchKeyMissing(patch *Object) {
 // base finds the one document that a patch is for; namesakes are told apart by
 // the other unique fields that the patch names.
 func (d *desiring) base(patch *Object, candidates []*Object) *Object {
-	if len(candidates) > 1 {
+	if len(candidates) > 1 && len(candidates) <= maxNamesakes {
 		candidates = slices.DeleteFunc(slices.Clone(candidates), func(o *Object) bool { return !sameUnique(patch, o) })
 	}
 	switch len(candidates) {
@@ -55,11 +56,11 @@ func (d *desiring) base(patch *Object, candidates []*Object) *Object {
 	case 0:
 		d.add(Diagnostic{Code: "patch-without-base", Pos: patch.Doc.Pos, Object: patch.String(),
 			Summary: "a patch without a document to patch",
-			Detail:  didYouMean(patch.Display(), displays(d.state.Objects[patch.Kind.Name]), "") + patchAdvice(patch)})
+			Detail:  d.hints.near(patch.Display(), d.state.Objects[patch.Kind.Name]) + patchAdvice(patch)})
 	default:
 		x := Diagnostic{Code: "ambiguous-patch", Pos: patch.Doc.Pos, Object: patch.String(),
 			Summary: "a patch that fits several documents", Detail: "name further fields that tell them apart"}
-		for _, o := range candidates {
+		for _, o := range candidates[:min(len(candidates), maxListed)] {
 			x.Related = append(x.Related, Related{Pos: o.Doc.Pos, Message: "it may be this one"})
 		}
 		d.add(x)
@@ -67,11 +68,15 @@ func (d *desiring) base(patch *Object, candidates []*Object) *Object {
 	return nil
 }
 
+// maxNamesakes bounds how many documents with one key a patch is compared with.
+const maxNamesakes = 100
+
 func patchAdvice(patch *Object) string {
 	if len(patch.Kind.Resource.Key) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (a patch names the same %v as its base; both must be among the files of this run)", patch.Kind.Resource.Key)
+	return fmt.Sprintf("(a patch names the same %s as its base; both must be among the files of this run)",
+		strings.Join(patch.Kind.Resource.Key, " and "))
 }
 
 // sameUnique reports whether the unique fields that both objects declare agree.
@@ -84,14 +89,6 @@ func sameUnique(a, b *Object) bool {
 		}
 	}
 	return true
-}
-
-func displays(objects []*Object) []string {
-	names := make([]string, len(objects))
-	for i, o := range objects {
-		names[i] = o.Display()
-	}
-	return names
 }
 
 // apply merges one patch into its base. Two patches that set one field are a

@@ -134,12 +134,13 @@ func pick(desired *State, selections []Selection) (*State, Diagnostics) {
 		}
 	}
 	var diags Diagnostics
+	var hints hints
 	for i, s := range selections {
 		if !used[i] {
 			text := strings.TrimSuffix(s.Kind+"/"+s.Key, "/")
 			diags = append(diags, Diagnostic{Severity: Error, Code: "empty-selection",
 				Summary: fmt.Sprintf("--select %s: the manifests declare no such object", text),
-				Detail:  didYouMean(s.Key, displays(desired.Objects[s.Kind]), "")})
+				Detail:  strings.TrimSpace(hints.near(s.Key, desired.Objects[s.Kind]))})
 		}
 	}
 	return picked, diags

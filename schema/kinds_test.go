@@ -192,7 +192,7 @@ func TestHelpHasTheRulesInWords(t *testing.T) {
 	k := Embedded().Kind("NetBoxEndpoint")
 	require.Len(t, k.Rules, 6)
 	require.Contains(t, k.Rules[0], "domain or ip_address")
-	require.Contains(t, k.Rules[4], "needs token_secret when")
+	require.Contains(t, k.Rules[5], "needs token_secret when")
 	for name, want := range map[string][]string{
 		"ProxmoxEndpoint.retry_backoff": {"must have at most 2 decimals"},
 		"BackupRoutine.raw_config":      {"must not be null"},

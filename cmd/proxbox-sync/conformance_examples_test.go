@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"proxbox-sync/examples"
+	"proxbox-sync/schema"
 )
 
 // TestConformanceExamples applies each example repository to a server that has
@@ -33,6 +34,11 @@ func (w *world) example(t *testing.T, name string) {
 	env := []string{"PROXBOX_SYNC_TOKEN=" + w.token, "NETBOX_TOKEN=" + w.token, "SOPS_AGE_KEY=" + string(key)}
 	if w.real && os.Getenv(envNetBoxEmpty) == "" {
 		w.nothingOf(t, env)
+	}
+	for _, kind := range w.set.Kinds() {
+		if w.real && kind.Resource.Mode == schema.Singleton {
+			w.restoreAfter(t, kind)
+		}
 	}
 	out := runWith(t.Context(), env, "apply", "--url", w.url, "--auto-approve")
 	require.Equal(t, 0, out.code, "%s%s", out.stdout, out.stderr)

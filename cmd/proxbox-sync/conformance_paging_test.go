@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"proxbox-sync/reconcile"
 	"proxbox-sync/reconcile/sandbox"
@@ -25,14 +26,21 @@ func (w *world) stored(t testing.TB, n int) reconcile.RowID {
 	t.Helper()
 	kind := w.must(t, http.MethodPost, "virtualization/cluster-types", map[string]any{"name": w.tag, "slug": w.tag})
 	cluster := w.must(t, http.MethodPost, "virtualization/clusters", map[string]any{"name": w.tag, "type": kind["id"]})
+	var group errgroup.Group
+	group.SetLimit(2) // a real server takes 12 ms a row
 	for start := 0; start < n; start += 500 {
-		var rows []any
-		for i := start; i < min(n, start+500); i++ {
-			rows = append(rows, map[string]any{"cluster": cluster["id"], "name": storageName(w.tag, i), "storage_type": "dir", "content": "iso"})
-		}
-		status, answer := w.raw(t, http.MethodPost, "plugins/proxbox/storage", rows)
-		require.Equal(t, http.StatusCreated, status, "%v", answer)
+		group.Go(func() error {
+			var rows []any
+			for i := start; i < min(n, start+500); i++ {
+				rows = append(rows, map[string]any{"cluster": cluster["id"], "name": storageName(w.tag, i), "storage_type": "dir", "content": "iso"})
+			}
+			if status, answer := w.raw(t, http.MethodPost, "plugins/proxbox/storage", rows); status != http.StatusCreated {
+				return fmt.Errorf("making storage: %d %v", status, answer)
+			}
+			return nil
+		})
 	}
+	require.NoError(t, group.Wait())
 	return rowOf(cluster)
 }
 

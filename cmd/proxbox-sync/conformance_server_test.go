@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"proxbox-sync/reconcile"
 	"proxbox-sync/reconcile/netbox"
@@ -351,22 +352,38 @@ const maxTogether = 300
 // deleteSome deletes objects of one list and returns those that are left.
 func (w *world) deleteSome(t testing.TB, folder string, ids []string) (left []string) {
 	t.Helper()
+	var group errgroup.Group
+	group.SetLimit(2)
+	var mu sync.Mutex
 	for chunk := range slices.Chunk(ids, maxTogether) {
-		_, answer := w.raw(t, http.MethodGet, folder+"?fields=id&limit=1000&id="+strings.Join(chunk, "&id="), nil)
-		page, _ := answer.(map[string]any)
-		there, _ := page["results"].([]any)
-		if len(there) == 0 {
-			continue
-		}
-		if status, _ := w.raw(t, http.MethodDelete, folder, there); status == http.StatusNoContent {
-			continue
-		}
-		for _, item := range there {
-			id := fmt.Sprint(item.(map[string]any)["id"])
-			status, _ := w.raw(t, http.MethodDelete, folder+"/"+id, nil)
-			if status != http.StatusNoContent && status != http.StatusNotFound {
-				left = append(left, id)
-			}
+		group.Go(func() error {
+			kept := w.deleteChunk(t, folder, chunk)
+			mu.Lock()
+			defer mu.Unlock()
+			left = append(left, kept...)
+			return nil
+		})
+	}
+	_ = group.Wait() // never an error
+	return left
+}
+
+func (w *world) deleteChunk(t testing.TB, folder string, ids []string) (left []string) {
+	t.Helper()
+	_, answer := w.raw(t, http.MethodGet, folder+"?fields=id&limit=1000&id="+strings.Join(ids, "&id="), nil)
+	page, _ := answer.(map[string]any)
+	there, _ := page["results"].([]any)
+	if len(there) == 0 {
+		return nil
+	}
+	if status, _ := w.raw(t, http.MethodDelete, folder, there); status == http.StatusNoContent {
+		return nil
+	}
+	for _, item := range there {
+		id := fmt.Sprint(item.(map[string]any)["id"])
+		status, _ := w.raw(t, http.MethodDelete, folder+"/"+id, nil)
+		if status != http.StatusNoContent && status != http.StatusNotFound {
+			left = append(left, id)
 		}
 	}
 	return left
