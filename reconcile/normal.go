@@ -197,12 +197,16 @@ func appendExact(b []byte, v any) []byte {
 }
 
 // customValue brings a value of a custom field into comparable form: the
-// server shows an object field as a nested object where an id is written.
+// server shows an object field as a nested object where an id is written, and a
+// selection with its label where the value alone is.
 func customValue(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		if id, ok := v["id"].(Number); ok && v["url"] != nil {
 			return id
+		}
+		if _, labelled := v["label"].(string); labelled && len(v) == 2 && v["value"] != nil {
+			return v["value"] // a selection, with its label
 		}
 	case []any:
 		out := make([]any, len(v))

@@ -33,8 +33,14 @@ func newOrdering(changes []*Change) *ordering {
 			o.creates[c.Desired] = s
 		}
 	}
+	definitions := o.definitions()
 	for _, s := range o.steps {
 		s.After = afterKinds(s.Change.Object().Kind, o.remaining)
+		for _, fc := range s.Change.Fields {
+			if entry, is := strings.CutPrefix(fc.Name, customFields+"."); is && definitions[entry] != nil {
+				o.link(s, definitions[entry])
+			}
+		}
 		for _, t := range s.Change.newTargets() {
 			if need := o.creates[t.object]; need != nil {
 				o.link(s, need)
@@ -42,6 +48,21 @@ func newOrdering(changes []*Change) *ordering {
 		}
 	}
 	return o
+}
+
+// definitions are the steps that make or change custom fields, by their names:
+// an object can have a value only once the field is there for its kind.
+func (o *ordering) definitions() map[string]*Step {
+	steps := map[string]*Step{}
+	for _, s := range o.steps {
+		object := s.Change.Object()
+		if k := object.Kind.Resource; k.ObjectType == markerModel && len(k.Key) == 1 {
+			if name, ok := object.Fields[k.Key[0]].(string); ok {
+				steps[name] = s
+			}
+		}
+	}
+	return steps
 }
 
 // afterKinds lists the kinds of x-resource.after that the plan has steps of.

@@ -47,6 +47,30 @@ func TestPlanOrdersReferencesFirst(t *testing.T) {
 	require.Empty(t, cmp.Diff(want, steps(plan)))
 }
 
+func TestCustomFieldsComeBeforeTheirValues(t *testing.T) {
+	set := kinds(t)
+	const text = `
+kind: Door
+spec: {name: d, password: p, custom_fields: {zone: 1}}
+---
+kind: Site
+items: [{slug: a, custom_fields: {color: red}}, {slug: b, custom_fields: {color: blue, other: 1}}, {slug: c}]
+---
+kind: Extra
+items: [{name: color}, {name: zone}]
+`
+	plan := mustPlan(t, set, newMemory(set), load(t, text), planOptions())
+	require.Empty(t, cmp.Diff([]string{
+		"0 create Extra color name",
+		"0 create Extra zone name",
+		"0 create Site c slug",
+		"1 create Door d name custom_fields.zone password=new",
+		"1 create Site a slug custom_fields.color",
+		"1 create Site b slug custom_fields.color custom_fields.other",
+	}, steps(plan)))
+	require.Equal(t, []int{0}, plan.Steps[4].Needs, "a field that is refused blocks who uses it, and nobody else")
+}
+
 func TestApplyThenNothingIsLeft(t *testing.T) {
 	set := kinds(t)
 	m := newMemory(set)

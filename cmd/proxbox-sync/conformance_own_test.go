@@ -239,3 +239,17 @@ func TestConformanceATokenThatMayNotMarkCannotAdopt(t *testing.T) {
 		require.Empty(t, cmp.Diff(before, after))
 	})
 }
+
+func TestConformanceACustomFieldAndItsValuesInOneRun(t *testing.T) {
+	eachServer(t, func(t *testing.T, w *world) {
+		name := w.tag + "_zone"
+		choices := w.named("CustomFieldChoiceSet", map[string]any{"name": w.tag, "extra_choices": []any{[]any{"a", "Zone A"}, []any{"b", "Zone B"}}})
+		field := w.named("CustomField", map[string]any{"name": name, "type": "select", "choice_set": choices,
+			"object_types": []any{"virtualization.cluster", "virtualization.clustertype"}})
+		kind := w.named("ClusterType", map[string]any{"slug": w.tag, "name": w.tag, "custom_fields": map[string]any{name: "a"}})
+		cluster := w.named("Cluster", map[string]any{"name": w.tag, "type": kind, "custom_fields": map[string]any{name: "b"}})
+		require.NoError(t, w.story(t).apply(cluster, kind, field, choices))
+		custom, _ := w.shown(t, cluster.kind, cluster.row)["custom_fields"].(map[string]any)
+		require.Empty(t, cmp.Diff(map[string]any{"value": "b", "label": "Zone B"}, custom[name]))
+	})
+}

@@ -11,6 +11,7 @@ type customField struct {
 	kind     string // "json", "text", …
 	required bool
 	initial  any
+	labels   map[string]any // of a selection's choices
 }
 
 // customFieldsOf are the custom fields that the kind's objects have, by name.
@@ -34,6 +35,7 @@ func (s *Server) customFieldsOf(m *model) []customField {
 		c.name, _ = r.values["name"].(string)
 		c.kind, _ = r.values["type"].(string)
 		c.required, _ = r.values["required"].(bool)
+		c.labels = s.choiceLabels(r)
 		list = append(list, c)
 	}
 	slices.SortFunc(list, func(a, b customField) int { return compareText(a.name, b.name) })
@@ -114,6 +116,52 @@ func (w *writer) checkCustom(defined []customField, data *object, errs *object) 
 	}
 }
 
+// choiceLabels are the labels of a selection's own choices, nil for other fields.
+func (s *Server) choiceLabels(field *row) map[string]any {
+	_, set := lookup(s.customModel, field, []string{"choice_set"})
+	if set == nil {
+		return nil
+	}
+	labels := map[string]any{}
+	choices, _ := set.r.values["extra_choices"].([]any)
+	for _, choice := range choices {
+		if pair, ok := choice.([]any); ok && len(pair) == 2 {
+			labels[plainText(pair[0])] = pair[1]
+		}
+	}
+	return labels
+}
+
+// shown is a value as rows show it: a choice with its label.
+func (c *customField) shown(v any) any {
+	switch v := v.(type) {
+	case []any:
+		if c.kind == "multiselect" {
+			out := make([]any, len(v))
+			for i := range v {
+				out[i] = c.labelled(v[i])
+			}
+			return out
+		}
+	case string:
+		if c.kind == "select" {
+			return c.labelled(v)
+		}
+	}
+	return v
+}
+
+func (c *customField) labelled(v any) any {
+	out := newObject()
+	out.set("value", v)
+	label, ok := c.labels[plainText(v)]
+	if !ok {
+		label = v
+	}
+	out.set("label", label)
+	return out
+}
+
 // showCustom are the custom fields of a row: those attached, null where it has
 // no value.
 func (s *Server) showCustom(m *model, v any) *object {
@@ -124,7 +172,7 @@ func (s *Server) showCustom(m *model, v any) *object {
 		if data != nil {
 			value, _ = data.get(c.name)
 		}
-		out.set(c.name, value)
+		out.set(c.name, c.shown(value))
 	}
 	return out
 }
