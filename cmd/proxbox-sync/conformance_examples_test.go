@@ -49,9 +49,32 @@ func (w *world) example(t *testing.T, name string) {
 	require.Equal(t, 0, out.code, "%s%s", out.stdout, out.stderr)
 	require.Empty(t, w.writes(before), "a second apply writes")
 
+	w.exported(t, env)
+
 	// What it looks like without a key: the pull request's job.
 	out = runWith(t.Context(), env[:2], "plan", "--url", w.url, "--no-decrypt", "--detailed-exitcode")
 	require.Equal(t, 0, out.code, "%s%s", out.stdout, out.stderr)
+}
+
+// exported writes what is live as manifests and plans them: they describe what
+// is there, so nothing changes.
+func (w *world) exported(t *testing.T, env []string) {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, ".git"), 0o755))
+	objects := 0
+	for _, kind := range w.set.Kinds() {
+		if kind.Resource.Mode == schema.Lookup {
+			continue
+		}
+		out := runWith(t.Context(), env, "get", "--url", w.url, kind.Name, "--format", "yaml")
+		require.Equal(t, 0, out.code, "%s%s", out.stdout, out.stderr)
+		objects += strings.Count(out.stdout, "kind: ")
+		require.NoError(t, os.WriteFile(filepath.Join(dir, kind.Name+".yaml"), []byte(out.stdout), 0o600))
+	}
+	require.Greater(t, objects, 5)
+	out := runWith(t.Context(), env, "plan", "--url", w.url, "--detailed-exitcode", dir)
+	require.Equal(t, 0, out.code, "what get wrote is not what is there:\n%s%s", out.stdout, out.stderr)
 }
 
 // nothingOf fails when the server has something of what the manifests declare
