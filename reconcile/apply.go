@@ -250,6 +250,9 @@ func (a *applying) settle(s *Step, out Outcome) {
 		r.Result, r.Messages, r.Err = Failed, out.Messages, out.Err
 	} else {
 		a.rows[s.Change.Object()], a.versions[s.Change.Object()] = out.Row, out.Version
+		if messages := a.notTaken(s.Change, out); len(messages) > 0 {
+			r.Result, r.Messages = Failed, messages
+		}
 	}
 	if s.Change.Action == Mark && out.Verdict == Refused {
 		r.Result = Unmarked
@@ -263,6 +266,27 @@ func (a *applying) settle(s *Step, out Outcome) {
 		}
 	}
 	a.finish(r)
+}
+
+// notTaken compares what was written with what the server says it has now: it
+// drops fields that it does not know, or that another field rules out, without
+// an error.
+func (a *applying) notTaken(c *Change, out Outcome) []FieldMessage {
+	if out.Fields == nil || c.Action == Delete {
+		return nil
+	}
+	var messages []FieldMessage
+	for _, fc := range c.Fields {
+		name := fc.Field.Name
+		live, there := out.Fields[name]
+		switch {
+		case !there:
+			messages = append(messages, FieldMessage{Field: fc.Name, Text: "the server took the request and ignored this field: it does not know it"})
+		case !a.agreesAll(&Change{Fields: []FieldChange{fc}}, Row{Fields: map[string]any{name: live}}, wanted):
+			messages = append(messages, FieldMessage{Field: fc.Name, Text: "the server took the request and keeps another value: another field may rule this one out"})
+		}
+	}
+	return messages
 }
 
 func (a *applying) finish(r StepReport) {

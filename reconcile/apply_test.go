@@ -168,3 +168,47 @@ func TestAnObjectThatIsGoneIsAConflict(t *testing.T) {
 	require.Equal(t, reconcile.Conflicted, report.Steps[0].Result)
 	require.ErrorContains(t, report.Steps[0].Err, "gone since the plan")
 }
+
+func TestAFieldThatTheServerDropsSilentlyIsAFailure(t *testing.T) {
+	for _, c := range []struct {
+		why    string
+		answer map[string]any
+		want   reconcile.Result
+	}{
+		{"the server has what was sent", map[string]any{"slug": "a", "name": " new "}, reconcile.Applied},
+		{"the server does not know the field", map[string]any{"slug": "a"}, reconcile.Failed},
+		{"the server keeps another value", map[string]any{"slug": "a", "name": "old"}, reconcile.Failed},
+		{"the server does not say", nil, reconcile.Applied},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			set := kinds(t)
+			m := newMemory(set)
+			m.put("Site", map[string]any{"slug": "a", "name": "old"})
+			m.after = func(string, reconcile.Operation, reconcile.Write) *reconcile.Outcome {
+				return &reconcile.Outcome{Verdict: reconcile.Done, Row: 1, Fields: c.answer}
+			}
+			plan := mustPlan(t, set, m, load(t, "kind: Site\nspec: {slug: a, name: new}"), planOptions())
+			report := reconcile.Apply(context.Background(), plan, m, reconcile.ApplyOptions{})
+			require.Equal(t, c.want, report.Steps[0].Result)
+		})
+	}
+}
+
+func TestASecretThatAChangeMakesNecessaryIsSent(t *testing.T) {
+	set := kinds(t)
+	m := newMemory(set)
+	m.put("Vault", map[string]any{"name": "v", "version": "v1"})
+	docs := func(version string) []reconcile.Document {
+		return load(t, "kind: Vault\nspec: {name: v, version: "+version+", password: p}")
+	}
+	require.Empty(t, steps(mustPlan(t, set, m, docs("v1"), planOptions())))
+	plan := mustPlan(t, set, m, docs("v2"), planOptions())
+	require.Equal(t, []string{"0 update Vault v version password=needed"}, steps(plan))
+	reconcile.Apply(context.Background(), plan, m, reconcile.ApplyOptions{})
+	require.Empty(t, steps(mustPlan(t, set, m, docs("v2"), planOptions())))
+
+	m.put("Vault", map[string]any{"name": "w", "version": "v1"})
+	_, diags, err := reconcile.MakePlan(context.Background(), set, m, load(t, "kind: Vault\nspec: {name: w, version: v2}"), planOptions())
+	require.NoError(t, err)
+	require.Equal(t, "needed-secret", diags.Errors()[0].Code)
+}

@@ -99,7 +99,7 @@ type ValueChange struct {
 // SecretChange is one write-only field that a step sends.
 type SecretChange struct {
 	Name   string
-	Why    string // "new": sent on create; "changed": in Git; "asked": --send-secrets asked for it
+	Why    string // "new": sent on create; "changed": in Git; "needed": by another change; "asked": --send-secrets asked for it
 	Sealed bool   // not decrypted: it can be planned, not applied
 }
 

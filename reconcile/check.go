@@ -192,18 +192,30 @@ func (o *Object) fieldPos(name string) Position {
 // checkTwins reports documents that declare the same object, as far as they
 // write their keys alike; Link finds the rest.
 func (d *desiring) checkTwins(objects []*Object) {
-	seen := make(map[string]*Object, len(objects))
+	groups := make(map[string][]*Object, len(objects))
 	for _, o := range objects {
 		if d.keyIncomplete(o) {
 			continue
 		}
-		id := o.writtenKey() + o.identity()
-		if first := seen[id]; first != nil {
+		key := o.writtenKey()
+		if first := twinAmong(groups[key], o); first != nil {
 			d.add(twins(first, o))
 			continue
 		}
-		seen[id] = o
+		groups[key] = append(groups[key], o)
 	}
+}
+
+// twinAmong returns the one of several objects with one key that another can't
+// be told from: no unique field that both declare differs. Only the first
+// hundred namesakes are compared.
+func twinAmong(namesakes []*Object, o *Object) *Object {
+	for _, first := range namesakes[:min(len(namesakes), maxNamesakes)] {
+		if sameUnique(first, o) {
+			return first
+		}
+	}
+	return nil
 }
 
 func (d *desiring) keyIncomplete(o *Object) bool {

@@ -49,7 +49,12 @@ func Desired(set *schema.Set, docs []Document, o DesiredOptions) (*State, Diagno
 			d.check(object)
 		}
 	}
-	return d.state, d.diags.Sorted()
+	diags := d.diags.Sorted()
+	if d.dropped > 0 {
+		diags = append(diags, Diagnostic{Severity: Error, Code: "more-mistakes",
+			Summary: fmt.Sprintf("%d more mistakes are not shown", d.dropped), Detail: "mend these first"})
+	}
+	return d.state, diags
 }
 
 // desiring is the work of one call of Desired.
@@ -62,11 +67,21 @@ type desiring struct {
 	// the schema's complaints repeat it.
 	broken map[*Object]map[string]bool
 	hints  hints
+	// dropped counts the mistakes beyond maxMistakes.
+	dropped int
 }
+
+// maxMistakes bounds the diagnostics of a run: nobody reads more, and a hostile
+// file must not fill a log.
+const maxMistakes = 2000
 
 func (d *desiring) add(x Diagnostic) {
 	if x.Severity == "" {
 		x.Severity = Error
+	}
+	if len(d.diags) >= maxMistakes {
+		d.dropped++
+		return
 	}
 	d.diags = append(d.diags, x)
 }
@@ -75,7 +90,7 @@ func (d *desiring) add(x Diagnostic) {
 func (d *desiring) object(doc *Document) *Object {
 	kind := d.set.Kind(doc.Kind)
 	if kind == nil {
-		d.add(Diagnostic{Code: "unknown-kind", Pos: doc.KindPos, Summary: fmt.Sprintf("unknown kind %q", doc.Kind),
+		d.add(Diagnostic{Code: "unknown-kind", Pos: doc.KindPos, Summary: fmt.Sprintf("unknown kind %q", shorten(doc.Kind)),
 			Detail: didYouMean(doc.Kind, managedKinds(d.set), "known kinds: ")})
 		return nil
 	}
@@ -148,7 +163,7 @@ func (d *desiring) field(o *Object, m *Member) {
 		report("read-only-field", fmt.Sprintf("field %q is read-only", m.Name), "the server sets it: remove it")
 		return
 	case f == nil:
-		report("unknown-field", fmt.Sprintf("%s has no field %q", o.Kind.Name, m.Name),
+		report("unknown-field", fmt.Sprintf("%s has no field %q", o.Kind.Name, shorten(m.Name)),
 			didYouMean(m.Name, writableFields(o.Kind), ""))
 		return
 	}
@@ -194,6 +209,8 @@ func writableFields(k *schema.Kind) []string {
 // value converts a node to the plain value of a field.
 func (d *desiring) value(o *Object, f *schema.Field, n *Node) (any, bool) {
 	switch {
+	case (f.Class == schema.Text || f.Class == schema.Choice) && !d.quoted(o, f.Name, n):
+		return nil, false
 	case f.Class == schema.Reference:
 		if n.Shape == Scalar && n.Value == nil {
 			return nil, true
@@ -213,6 +230,30 @@ func (d *desiring) value(o *Object, f *schema.Field, n *Node) (any, bool) {
 		return nil, false
 	}
 	return plain(n), true
+}
+
+// quoted refuses an unquoted word, date or clock time where text is meant:
+// other programs read true, a time or a number there, so that nobody can tell
+// what was meant.
+func (d *desiring) quoted(o *Object, field string, n *Node) bool {
+	text, ok := n.Value.(string)
+	if !ok || len(n.Plain) < 2 { // y and n are text to the parsers in use
+		return true
+	}
+	d.add(Diagnostic{Code: "unquoted-text", Pos: n.Pos, Object: o.Kind.Name, Field: field,
+		Summary: fmt.Sprintf("field %q: unquoted, this is text to some programs and something else to others", field),
+		Detail:  fmt.Sprintf("put it in quotes: %q", shorten(text))})
+	return false
+}
+
+// maxShown bounds how much of a value or name a message repeats.
+const maxShown = 80
+
+func shorten(text string) string {
+	if r := []rune(text); len(r) > maxShown {
+		return string(r[:maxShown]) + "…"
+	}
+	return text
 }
 
 // plain converts a node to a plain value.

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"proxbox-sync/schema"
@@ -142,6 +143,7 @@ func (d *differing) fields(change *Change, old Marker, ignored []string) {
 // digest is recorded anew: the ones sent, and the ones accepted as they are.
 func (d *differing) secrets(change *Change, old Marker, claim claim) map[string]bool {
 	o, sent := change.Desired, map[string]bool{}
+	needed := d.needed(change)
 	for _, f := range o.Kind.Fields {
 		v, declared := o.Fields[f.Name]
 		if !declared || !f.WriteOnly {
@@ -154,6 +156,8 @@ func (d *differing) secrets(change *Change, old Marker, claim claim) map[string]
 			why = "asked"
 		case state.Status == "changed":
 			why = "changed"
+		case slices.Contains(needed, f.Name):
+			why = "needed"
 		}
 		switch {
 		case why != "":
@@ -166,6 +170,48 @@ func (d *differing) secrets(change *Change, old Marker, claim claim) map[string]
 		d.out.Secrets = append(d.out.Secrets, state)
 	}
 	return sent
+}
+
+// needed lists the write-only fields that a change makes necessary: the rules of
+// x-resource.create ask for them with the new values and did not with the old
+// ones. One that no manifest declares is reported.
+func (d *differing) needed(change *Change) []string {
+	o := change.Desired
+	if len(o.Kind.Resource.Create) == 0 || len(change.Fields) == 0 || change.Live == nil {
+		return nil
+	}
+	problems := func(fields map[string]any, more string) int {
+		value := map[string]any{}
+		for name, v := range fields {
+			if f := o.Kind.Field(name); f != nil && !f.WriteOnly {
+				value[name] = forSchema(v)
+			}
+		}
+		if more != "" {
+			value[more] = Redacted
+		}
+		return len(d.set.Validate(o.Kind, value, schema.Create))
+	}
+	merged := map[string]any{}
+	maps.Copy(merged, change.Live.Fields)
+	maps.Copy(merged, o.Fields)
+	now := problems(merged, "")
+	if now <= problems(change.Live.Fields, "") {
+		return nil
+	}
+	var names []string
+	for _, name := range writeOnlyFields(o.Kind) {
+		if problems(merged, name) >= now {
+			continue
+		}
+		if _, declared := o.Fields[name]; declared {
+			names = append(names, name)
+			continue
+		}
+		d.diags = append(d.diags, Diagnostic{Severity: Error, Code: "needed-secret", Pos: o.Doc.Pos, Object: o.String(), Field: name,
+			Summary: fmt.Sprintf("with this change the server needs secret field %q, which no manifest declares", name)})
+	}
+	return names
 }
 
 // mark decides whether the marker has to be written.

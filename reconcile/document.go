@@ -26,7 +26,7 @@ type Node struct {
 	Members []Member // of a Mapping, in the order of the file, names unique
 	Items   []*Node  // of a Sequence
 	// Plain notes how an unquoted scalar was written where that may surprise:
-	// "010" read as a Number, yes read as a string. Empty otherwise.
+	// "010" read as a Number, yes or a date read as a string. Empty otherwise.
 	Plain string
 }
 

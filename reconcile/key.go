@@ -197,7 +197,9 @@ func displayValue(v any, depth int) string {
 	case nil:
 		return ""
 	case string:
-		return strings.TrimSpace(v)
+		return shorten(strings.TrimSpace(v))
+	case []any, map[string]any:
+		return "(not a single value)"
 	case Number:
 		return string(v)
 	case Ref:

@@ -120,18 +120,15 @@ func (l *linking) dropTwins(desired []*Object) []*Object {
 	if len(desired) < 2 {
 		return desired
 	}
-	seen := map[string]*Object{}
 	var kept []*Object
 	for _, o := range desired {
 		for _, name := range extraDeclared(o) {
 			l.resolveField(o, name)
 		}
-		id := o.identity()
-		if first := seen[id]; first != nil {
+		if first := twinAmong(kept, o); first != nil {
 			l.diags = append(l.diags, twins(first, o))
 			continue
 		}
-		seen[id] = o
 		kept = append(kept, o)
 	}
 	return kept

@@ -28,6 +28,9 @@ func (d *desiring) selector(o *Object, field, target string, n *Node) (Selector,
 	case Mapping:
 		return d.selectorMap(o, field, kind, n)
 	}
+	if !d.quoted(o, field, n) {
+		return s, false
+	}
 	switch v := n.Value.(type) {
 	case Number:
 		if last.Class != schema.Integer {

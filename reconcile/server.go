@@ -182,6 +182,9 @@ type Outcome struct {
 	Verdict Verdict
 	Row     RowID  // of the object created or updated
 	Version string // its last_updated after the write
+	// Fields are the values of the fields written, as the server answered them,
+	// in the form of Row; nil when it did not say. Write-only ones are left out.
+	Fields map[string]any
 	// Messages are the server's, by field ("" for the whole object), cleared of
 	// anything that could be a secret.
 	Messages []FieldMessage

@@ -15,11 +15,14 @@ import (
 type problem struct{ code, summary, detail string }
 
 var (
-	decimal  = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
-	leading  = regexp.MustCompile(`^[-+]?0[0-9]`)
-	oddBase  = regexp.MustCompile(`^[-+]?0[xX][0-9a-fA-F_]+$|^[-+]?0[oO][0-7_]+$|^[-+]?0[bB][01_]+$`)
-	grouped  = regexp.MustCompile(`^[-+]?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9_]+)?$`)
-	infinite = regexp.MustCompile(`^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$`)
+	decimal = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
+	leading = regexp.MustCompile(`^[-+]?0[0-9]`)
+	oddBase = regexp.MustCompile(`^[-+]?0[xX][0-9a-fA-F_]+$|^[-+]?0[oO][0-7_]+$|^[-+]?0[bB][01_]+$`)
+	grouped = regexp.MustCompile(`^[-+]?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9_]+)?$`)
+	// Dates and clock times are text here; YAML 1.1 reads dates as times, and 12:30 as 750.
+	timestamp   = regexp.MustCompile(`^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?$`)
+	sexagesimal = regexp.MustCompile(`^[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?$`)
+	infinite    = regexp.MustCompile(`^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$`)
 )
 
 // switches are the words that are text here and in YAML 1.2, and were booleans
@@ -33,8 +36,8 @@ func init() {
 	}
 }
 
-// scalar decides what a scalar means. plain is the text of an unquoted number or
-// switch word, for the messages of later type errors. With a problem the value
+// scalar decides what a scalar means. plain is the text of an unquoted number,
+// date, clock time or switch word, for the messages of later type errors. With a problem the value
 // is the text, so that the rest of the document can still be checked.
 func scalar(n *yaml.Node) (value any, plain string, wrong *problem) {
 	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
@@ -85,6 +88,9 @@ func resolve(text string) (value any, plain string, wrong *problem) {
 		if err == nil {
 			return number, text, nil
 		}
+	}
+	if timestamp.MatchString(text) || sexagesimal.MatchString(text) {
+		return text, text, nil
 	}
 	return text, "", nil
 }

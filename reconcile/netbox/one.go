@@ -1,6 +1,7 @@
 package netbox
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -285,5 +286,32 @@ func (c *Client) success(t *target, w reconcile.Write, resp *http.Response, o re
 		return uncertain("the answer is about another object")
 	}
 	o.Row, o.Version = id, object.LastUpdated
+	o.Fields = c.answered(t.kind, w.Fields, data)
 	return o
+}
+
+// answered decodes the fields of an answer that were written, so that one which
+// the server dropped silently is noticed. Write-only fields are not looked at:
+// an older server shows some of them.
+func (c *Client) answered(k *schema.Kind, written map[string]any, data []byte) map[string]any {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var object map[string]any
+	if d.Decode(&object) != nil {
+		return nil
+	}
+	fields := make(map[string]any, len(written))
+	for name := range written {
+		f := k.Field(name)
+		wire, there := object[name]
+		if f == nil || f.WriteOnly || !there {
+			continue
+		}
+		plain, _, err := decodeField(f, wire, c.limits.depth)
+		if err != nil {
+			return nil
+		}
+		fields[name] = plain
+	}
+	return fields
 }
