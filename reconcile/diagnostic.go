@@ -25,7 +25,7 @@ const (
 	Manifest   Trouble = iota // the manifests are wrong
 	SecretKey                 // a secret can't be decrypted or trusted, or stands in plain text
 	Policy                    // refused by a policy
-	ServerSide                // the server can't do what the manifests ask
+	ServerSide                // the server lacks a whole kind, or the token may not view it
 	Contested                 // another owner has it
 )
 

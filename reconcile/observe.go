@@ -406,7 +406,7 @@ func (a *abilities) check(ctx context.Context, kind *schema.Kind, objects []*Obj
 
 func (a *abilities) field(o *Object, name string, ability Ability) {
 	known, ok := ability.Fields[name]
-	x := Diagnostic{Severity: Error, Trouble: ServerSide, Code: "unsupported-field", Pos: o.fieldPos(name), Object: o.String(), Field: name}
+	x := Diagnostic{Severity: Error, Trouble: Manifest, Code: "unsupported-field", Pos: o.fieldPos(name), Object: o.String(), Field: name}
 	switch {
 	case !ok:
 		x.Summary = fmt.Sprintf("this server does not know field %q", name)

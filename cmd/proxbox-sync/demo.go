@@ -183,17 +183,16 @@ func (d *demo) story() error {
 		return err
 	}
 	d.title("Somebody changes things behind its back", "")
-	gone, err := d.meddle(first)
+	gone, done, err := d.meddle(first)
 	if err != nil {
 		return err
 	}
-	d.title("The next plan shows the drift", "plan")
-	if plan, err = d.plan(demoLines); err != nil {
-		return err
-	}
-	d.title("Apply repairs it", "apply --auto-approve")
-	if _, err = d.apply(plan); err != nil {
-		return err
+	if done {
+		if err := d.repair(); err != nil {
+			return err
+		}
+	} else {
+		d.tell("These manifests have nothing that could be changed or deleted alone, so this part of the story is left out.")
 	}
 	if err := d.prune(first, gone); err != nil {
 		return err
@@ -208,6 +207,18 @@ func (d *demo) story() error {
 	d.say("")
 	d.tell("That was all of it. To try it by hand: proxbox-sync sandbox, and in another terminal proxbox-sync plan DIR.")
 	return nil
+}
+
+// repair shows what somebody changed, and undoes it.
+func (d *demo) repair() error {
+	d.title("The next plan shows the drift", "plan")
+	plan, err := d.plan(demoLines)
+	if err != nil {
+		return err
+	}
+	d.title("Apply repairs it", "apply --auto-approve")
+	_, err = d.apply(plan)
+	return err
 }
 
 func (d *demo) say(text string) { _, _ = fmt.Fprintln(d.app.stdout, text) }

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"proxbox-sync/reconcile"
 	"proxbox-sync/reconcile/render"
@@ -11,32 +14,56 @@ import (
 )
 
 // meddle does by hand what the demo wants to see noticed: it changes a field of
-// one object and deletes another one, which it returns.
-func (d *demo) meddle(report *reconcile.Report) (*reconcile.StepReport, error) {
-	changed, field := d.changeable(report)
-	if changed == nil {
-		return nil, errors.New("the manifests have no object with a plain field to change by hand")
-	}
-	object := changed.Step.Change.Desired
-	value := otherValue(field)
-	err := d.write(object.Kind.Name, reconcile.OpUpdate, reconcile.Write{
-		Row: changed.Row, Fields: map[string]any{field.Name: value}, Message: "changed by hand",
-	})
+// one object and deletes another one, which it returns. done is false where the
+// manifests have nothing that can be changed or deleted alone.
+func (d *demo) meddle(report *reconcile.Report) (gone *reconcile.StepReport, done bool, err error) {
+	changed, err := d.change(report)
 	if err != nil {
-		return nil, fmt.Errorf("changing %s: %w", object, err)
+		return nil, false, err
 	}
-	d.tell(fmt.Sprintf("In the web interface, somebody sets %s of %s to %v.", field.Name, object, value))
-
-	gone := deletable(report, changed)
+	gone = deletable(report, changed)
 	if gone != nil {
-		object := gone.Step.Change.Desired
-		if err := d.write(object.Kind.Name, reconcile.OpDelete, reconcile.Write{Row: gone.Row, Message: "deleted by hand"}); err != nil {
-			return nil, fmt.Errorf("deleting %s: %w", object, err)
+		object, who := gone.Step.Change.Desired, "Somebody else"
+		if changed == nil {
+			who = "Somebody"
 		}
-		d.tell(fmt.Sprintf("Somebody else deletes %s.", object))
+		if err := d.write(object.Kind.Name, reconcile.OpDelete, reconcile.Write{Row: gone.Row, Message: "deleted by hand"}); err != nil {
+			return nil, false, fmt.Errorf("deleting %s: %w", object, err)
+		}
+		d.tell(fmt.Sprintf("%s deletes %s.", who, object))
 	}
-	return gone, nil
+	return gone, changed != nil || gone != nil, nil
 }
+
+// change changes one field by hand: the first that the server accepts another
+// value for. It returns the step that made the object, nil when there is none.
+func (d *demo) change(report *reconcile.Report) (*reconcile.StepReport, error) {
+	for _, c := range d.changeable(report) {
+		object, value := c.step.Step.Change.Desired, otherValue(c.field)
+		err := d.write(object.Kind.Name, reconcile.OpUpdate, reconcile.Write{
+			Row: c.step.Row, Fields: map[string]any{c.field.Name: value}, Message: "changed by hand",
+		})
+		switch {
+		case errors.Is(err, errRefused):
+			continue // it has rules of its own
+		case err != nil:
+			return nil, fmt.Errorf("changing %s: %w", object, err)
+		}
+		d.tell(fmt.Sprintf("In the web interface, somebody sets %s of %s to %v.", c.field.Name, object, shownValue(value)))
+		return c.step, nil
+	}
+	return nil, nil
+}
+
+func shownValue(v any) any {
+	if text, ok := v.(string); ok && strings.Contains(text, " ") {
+		return strconv.Quote(text)
+	}
+	return v
+}
+
+// errRefused is behind the error when the server did not accept a write.
+var errRefused = errors.New("refused")
 
 // write sends one write outside any plan.
 func (d *demo) write(kind string, op reconcile.Operation, w reconcile.Write) error {
@@ -52,35 +79,53 @@ func (d *demo) write(kind string, op reconcile.Operation, w reconcile.Write) err
 		for i, m := range outcome.Messages {
 			texts[i] = render.Escape(m.Field + " " + m.Text)
 		}
-		return fmt.Errorf("%s %v", outcome.Verdict, texts)
+		return fmt.Errorf("%w: %s %v", errRefused, outcome.Verdict, texts)
 	}
 	return nil
 }
 
-// changeable finds a created object with a managed field whose value can be
-// turned into another valid one: a boolean, else a choice, else free text.
-func (d *demo) changeable(report *reconcile.Report) (*reconcile.StepReport, *reconcile.FieldChange) {
-	for _, class := range []schema.Class{schema.Boolean, schema.Choice, schema.Text} {
+// candidate is a field of an object that could be changed by hand.
+type candidate struct {
+	step  *reconcile.StepReport
+	field *reconcile.FieldChange
+}
+
+// changeable lists managed fields whose value can be turned into another valid
+// one, the plugin's kinds first. A choice comes last: others may depend on it.
+func (d *demo) changeable(report *reconcile.Report) []candidate {
+	var list, core []candidate
+	for _, class := range []schema.Class{schema.Boolean, schema.Text, schema.Integer, schema.Decimal, schema.Choice} {
 		for i := range report.Steps {
 			s := &report.Steps[i]
-			if !ours(s) || !ofPlugin(s.Step.Change.Desired.Kind) {
+			if !ours(s) && !declaredSettings(s) {
 				continue
 			}
 			for j := range s.Step.Change.Fields {
 				f := &s.Step.Change.Fields[j]
-				if f.Field != nil && f.Field.Class == class && d.managed(s.Step.Change.Desired, f.Field) && otherValue(f) != nil {
-					return s, f
+				switch {
+				case f.Field == nil || f.Field.Class != class || f.Name != f.Field.Name ||
+					!d.managed(s.Step.Change.Desired, f.Field) || otherValue(f) == nil:
+				case ofPlugin(s.Step.Change.Desired.Kind):
+					list = append(list, candidate{s, f})
+				default:
+					core = append(core, candidate{s, f})
 				}
 			}
 		}
 	}
-	return nil, nil
+	return append(list, core...)
 }
 
 // ours reports whether a step made an object that the tool keeps as declared.
 func ours(s *reconcile.StepReport) bool {
 	c := s.Step.Change
 	return s.Row != 0 && c.Action == reconcile.Create && c.Desired.Doc != nil && !c.Desired.Doc.Meta.CreateOnly
+}
+
+// declaredSettings reports whether a step changed the one object of its kind.
+func declaredSettings(s *reconcile.StepReport) bool {
+	c := s.Step.Change
+	return s.Row != 0 && c.Action == reconcile.Update && c.Desired.Kind.Resource.Mode == schema.Singleton
 }
 
 // managed reports whether a difference in the field would be noticed, and
@@ -102,21 +147,43 @@ func (d *demo) managed(o *reconcile.Object, f *schema.Field) bool {
 	return !slices.Contains(d.options.Desired.IgnoreChanges[o.Kind.Name], f.Name)
 }
 
-// otherValue is a valid value that the field does not have, nil when there is
-// none to be found.
+// otherValue is a value within the limits that the field does not have, nil
+// when there is none to be found.
 func otherValue(f *reconcile.FieldChange) any {
 	switch v := f.After.(type) {
 	case bool:
 		return !v
+	case reconcile.Number:
+		return otherNumber(string(v), f.Field)
 	case string:
+		if f.Field.Class == schema.Text {
+			return otherText(v, f.Field)
+		}
 		for _, choice := range f.Field.Enum {
 			if choice != v && choice != "" {
 				return choice
 			}
 		}
-		const text = "changed by hand"
-		if f.Field.Class == schema.Text && f.Field.Format == "" && (f.Field.MaxLength == nil || *f.Field.MaxLength >= 100) {
-			return text
+	}
+	return nil
+}
+
+func otherText(v string, f *schema.Field) any {
+	text := strings.TrimSpace(v + " (changed by hand)")
+	if len(f.Rules) > 0 || f.MaxLength != nil && utf8.RuneCountInString(text) > *f.MaxLength {
+		return nil
+	}
+	return text
+}
+
+func otherNumber(v string, f *schema.Field) any {
+	n, err := strconv.ParseInt(v, 10, 32)
+	if err != nil {
+		return nil
+	}
+	for _, other := range []int64{n + 1, n - 1} {
+		if (f.Minimum == nil || float64(other) >= *f.Minimum) && (f.Maximum == nil || float64(other) <= *f.Maximum) {
+			return reconcile.Number(strconv.FormatInt(other, 10))
 		}
 	}
 	return nil

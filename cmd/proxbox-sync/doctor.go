@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strings"
 
 	"proxbox-sync/reconcile/netbox"
 	"proxbox-sync/reconcile/render"
@@ -18,8 +19,11 @@ type doctorCommand struct {
 func (*doctorCommand) Help() string {
 	return `Looks at the server without changing anything: URL, TLS, token, versions, the path
 of each kind and what the token may do there. Says which permissions plan and apply
-need, what this version of the plugin does with secrets, and where the markers are that
-record what is managed.`
+need, in a form to be pasted, what this version of the plugin does with secrets, and
+where the markers are that record what is managed.
+
+Ends with 1 when something is wrong, also when the token may not do what plan needs: for
+the kinds named, or for all Proxbox kinds.`
 }
 
 func (c *doctorCommand) result() (string, bool) { return render.DoctorFormat, c.Format == "json" }
@@ -76,10 +80,22 @@ func checkup(found *netbox.Checkup) render.Checkup {
 	for _, k := range found.Kinds {
 		c.Kinds = append(c.Kinds, render.KindAccess{Kind: k.Kind, Path: k.Path, View: k.View, Add: k.Add, Change: k.Change, Delete: k.Delete})
 	}
+	plan, apply := found.Grants()
+	c.PlanGrants, c.ApplyGrants = grants("plan", plan), grants("apply", apply)
 	for _, name := range found.Apply {
 		if !slices.Contains(found.Plan, name) {
 			c.ApplyNeeds = append(c.ApplyNeeds, name)
 		}
 	}
 	return c
+}
+
+// grants puts permissions into the form of the API, each with a name of its own.
+func grants(command string, list []netbox.Grant) []render.Grant {
+	var out []render.Grant
+	for _, g := range list {
+		out = append(out, render.Grant{Name: "proxbox-sync " + command + ": " + strings.Join(g.Actions, ", "),
+			Enabled: true, ObjectTypes: g.ObjectTypes, Actions: g.Actions})
+	}
+	return out
 }

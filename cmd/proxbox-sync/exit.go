@@ -134,6 +134,8 @@ func codeOfTrouble(t reconcile.Trouble) exitCode {
 		return exitPolicy
 	case reconcile.Contested:
 		return exitContested
+	case reconcile.ServerSide:
+		return exitError
 	}
 	return exitManifests
 }

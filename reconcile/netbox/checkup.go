@@ -92,6 +92,7 @@ func (c *Client) Check(ctx context.Context, kinds ...string) *Checkup {
 	}
 	instance, err := c.Instance(ctx)
 	r.Instance = instance
+	r.Instance.URL = c.base.String() // also when it doesn't answer
 	c.checkTLS(r)
 	switch {
 	case errors.Is(err, ErrToken):
@@ -106,7 +107,7 @@ func (c *Client) Check(ctx context.Context, kinds ...string) *Checkup {
 	c.checkToken(ctx, r)
 	checkVersions(r)
 	c.checkKinds(ctx, r, kinds)
-	r.judge()
+	r.judge(c.asked(kinds))
 	c.checkSecrets(ctx, r)
 	return r
 }
@@ -205,17 +206,32 @@ func (c *Client) checkKind(ctx context.Context, check *KindCheck) {
 	check.View = &view
 }
 
+// asked tells whether plan has to work for a kind: those named, else those of the
+// plugin. What is missing of others is worth a warning.
+func (c *Client) asked(names []string) func(kind string) bool {
+	return func(kind string) bool {
+		if len(names) > 0 {
+			return slices.Contains(names, kind)
+		}
+		paths := c.kinds.Kind(kind).Resource.Paths
+		return len(paths) > 0 && strings.HasPrefix(paths[0], "plugins/")
+	}
+}
+
 // judge draws the findings about paths and permissions from the kinds.
-func (r *Checkup) judge() {
-	var missing, plan, apply, failed []string
+func (r *Checkup) judge(asked func(kind string) bool) {
+	var missing, plan, apply []string
+	planLevel := LevelWarning
 	for i := range r.Kinds {
 		k := &r.Kinds[i]
 		switch {
 		case errors.Is(k.Err, reconcile.ErrNoKind):
 			missing = append(missing, k.Kind)
 			continue
+		case k.Err != nil && asked(k.Kind):
+			r.add(LevelError, "permissions", k.Kind+": "+k.Err.Error(), "")
 		case k.Err != nil:
-			failed = append(failed, k.Kind+": "+k.Err.Error())
+			r.add(LevelWarning, "permissions", k.Kind+": "+k.Err.Error(), "")
 		}
 		for action, has := range k.needs() {
 			name := k.permission(action)
@@ -227,26 +243,27 @@ func (r *Checkup) judge() {
 			}
 			r.Apply = append(r.Apply, name)
 		}
+		if k.View != nil && !*k.View && asked(k.Kind) {
+			planLevel = LevelError
+		}
 	}
 	slices.Sort(r.Apply)
 	slices.Sort(apply)
-	for _, text := range failed {
-		r.add(LevelWarning, "permissions", text, "")
-	}
 	if len(missing) > 0 {
 		r.add(LevelWarning, "paths", "this server does not have "+strings.Join(missing, ", "), "manifests of these kinds cannot be applied here")
 	} else {
 		r.add(LevelOK, "paths", fmt.Sprintf("the server has all %d kinds", len(r.Kinds)), "")
 	}
-	verdict := func(command string, missing []string, detail string) {
+	verdict := func(level Level, command string, missing []string, detail string) {
 		if len(missing) == 0 {
 			r.add(LevelOK, "permissions", command+": the token has what it needs, as far as the server tells", "")
 			return
 		}
-		r.add(LevelWarning, "permissions", command+": the token lacks "+strings.Join(missing, ", "), detail)
+		r.add(level, "permissions", command+": the token lacks "+strings.Join(missing, ", "), detail)
 	}
-	verdict("plan", plan, "needed for the kinds that the manifests use and those they refer to")
-	verdict("apply", append(plan, apply...), "needed for the kinds that the manifests use; a token without write access lacks all of them")
+	const scope = "doctor reads no manifests: it speaks of all kinds listed below; name kinds to ask about those alone"
+	verdict(planLevel, "plan", plan, scope)
+	verdict(LevelWarning, "apply", append(plan, apply...), scope+". A token without write access lacks all of them")
 }
 
 func appendMissing(list []string, name string, has *bool) []string {

@@ -2,6 +2,7 @@ package netbox
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -151,7 +152,30 @@ func TestCheckup(t *testing.T) {
 	t.Run("a token that may do nothing", func(t *testing.T) {
 		r, _ := checked(t, "0.0.29.post6", permits(), "Thing")
 		require.Equal(t, ptr(false), r.Kinds[0].View)
-		require.Contains(t, r.levels("permissions"), "warning: plan: the token lacks netbox_box.view_thing")
+		require.Contains(t, r.levels("permissions"), "error: plan: the token lacks netbox_box.view_thing")
+		require.False(t, r.Healthy())
+		require.NotContains(t, fmt.Sprint(r.Findings), "the manifests use")
+	})
+	t.Run("a token that may not view what only references lead to", func(t *testing.T) {
+		r, _ := checked(t, "0.0.29.post6", func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "GET" && strings.HasSuffix(r.URL.Path, "/cores/") {
+				answer(w, 403, `{"detail": "You do not have permission to perform this action."}`)
+				return
+			}
+			permits("GET")(w, r)
+		})
+		require.Contains(t, r.levels("permissions"), "warning: plan: the token lacks dcim.view_core")
+		require.True(t, r.Healthy())
+	})
+	t.Run("permissions to be pasted", func(t *testing.T) {
+		r, _ := checked(t, "0.0.29.post6", permits("GET"))
+		plan, apply := r.Grants()
+		require.Empty(t, cmp.Diff([]Grant{{ObjectTypes: []string{"dcim.core", "netbox_box.alone", "netbox_box.lone", "netbox_box.thing", "users.seen"},
+			Actions: []string{"view"}}}, plan))
+		require.Empty(t, cmp.Diff([]Grant{
+			{ObjectTypes: []string{"dcim.core", "netbox_box.alone", "netbox_box.thing"}, Actions: []string{"add", "change"}},
+			{ObjectTypes: []string{"netbox_box.lone"}, Actions: []string{"change"}},
+		}, apply))
 	})
 	t.Run("an older plugin", func(t *testing.T) {
 		r, _ := checked(t, "0.0.15.post2", permits("GET"), "Thing")
@@ -185,6 +209,7 @@ func TestCheckup(t *testing.T) {
 		require.False(t, r.Healthy())
 		require.Contains(t, r.levels("token")[0], "Invalid v1 token")
 		require.Empty(t, r.Kinds)
+		require.Equal(t, f.URL, r.Instance.URL)
 	})
 	t.Run("no NetBox", func(t *testing.T) {
 		f := newFake(t, "4.7.3", nil)

@@ -105,15 +105,15 @@ func (c *Client) parameters(r *reading, filters bool) []string {
 	return params
 }
 
-// reserved are the parameters that mean something else on a list than a field of
-// that name: format chooses the renderer, and an unknown one is 404.
-var reserved = []string{"brief", "export", "fields", "format", "limit", "offset", "omit", "ordering", "q", "start"}
+// taken are parameters that mean something else to every list, whatever fields
+// its objects have: an unknown format is answered with 404.
+var taken = []string{"brief", "exclude", "fields", "format", "limit", "offset", "omit", "ordering", "q", "start"}
 
 // filter is the parameter that narrows a list to one value of a field, for
 // those that mean the same on every server that knows them: a filter may be
 // ignored, but must never leave out a row that fits.
 func filter(f *schema.Field, value any) (string, bool) {
-	if slices.Contains(reserved, f.Name) {
+	if slices.Contains(taken, f.Name) {
 		return "", false
 	}
 	switch v := value.(type) {

@@ -44,14 +44,27 @@ type Checkup struct {
 	Kinds    []KindAccess
 	// PlanNeeds and ApplyNeeds are permissions as NetBox writes them.
 	PlanNeeds, ApplyNeeds []string
+	// PlanGrants and ApplyGrants are the same as bodies for the API.
+	PlanGrants, ApplyGrants []Grant
+}
+
+// Grant is the body of a request that makes a permission of NetBox. Whom it is
+// for is left to who sends it.
+type Grant struct {
+	Name        string   `json:"name"`
+	Enabled     bool     `json:"enabled"`
+	ObjectTypes []string `json:"object_types"`
+	Actions     []string `json:"actions"`
 }
 
 // Doctor writes a check-up: the findings, a table of what the token may do,
 // and the permissions that plan and apply need.
 func Doctor(w io.Writer, c Checkup, s Style) error {
 	p := newPrinter(w, s)
-	p.line(p.paint(bold, server(c.Instance)))
-	p.line()
+	if c.Instance.URL != "" {
+		p.line(p.paint(bold, server(c.Instance)))
+		p.line()
+	}
 	wide := 0
 	for _, f := range c.Findings {
 		wide = max(wide, length(f.Topic))
@@ -69,7 +82,32 @@ func Doctor(w io.Writer, c Checkup, s Style) error {
 	}
 	p.permissions("plan needs", c.PlanNeeds)
 	p.permissions("apply needs, beside those of plan", c.ApplyNeeds)
+	if err := p.grants("plan", c.PlanGrants); err != nil {
+		return err
+	}
+	if err := p.grants("apply, beside that of plan", c.ApplyGrants); err != nil {
+		return err
+	}
 	return p.done()
+}
+
+// grants writes bodies to be pasted, each as one value.
+func (p *printer) grants(what string, list []Grant) error {
+	if len(list) == 0 {
+		return nil
+	}
+	p.line()
+	p.line(p.paint(bold, "To grant what is for "+what+": POST /api/users/permissions/, with \"users\" or \"groups\" added:"))
+	for _, g := range list {
+		var b strings.Builder
+		if err := encode(&b, g); err != nil {
+			return err
+		}
+		for l := range strings.Lines(b.String()) {
+			p.line("  ", strings.TrimRight(l, "\n"))
+		}
+	}
+	return nil
 }
 
 func statusColor(s Status) hue {
@@ -138,8 +176,14 @@ func DoctorJSON(w io.Writer, c Checkup, exitCode int) error {
 		h, serverInfo{c.Instance.URL, c.Instance.NetBoxVersion, c.Instance.PluginVersion},
 		append([]Finding{}, c.Findings...), append([]KindAccess{}, c.Kinds...),
 		struct {
-			Plan  []string `json:"plan"`
-			Apply []string `json:"apply"`
-		}{filled(c.PlanNeeds), filled(c.ApplyNeeds)},
+			Plan   []string `json:"plan"`
+			Apply  []string `json:"apply"`
+			Bodies grants   `json:"bodies"`
+		}{filled(c.PlanNeeds), filled(c.ApplyNeeds), grants{append([]Grant{}, c.PlanGrants...), append([]Grant{}, c.ApplyGrants...)}},
 	})
+}
+
+type grants struct {
+	Plan  []Grant `json:"plan"`
+	Apply []Grant `json:"apply"`
 }

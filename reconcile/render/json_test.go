@@ -37,7 +37,8 @@ func TestJSONFormsMeetTheirSchemas(t *testing.T) {
 	state := &reconcile.State{Objects: map[string][]*reconcile.Object{"Shop": liveShops(set), "Town": nil}}
 	yes := true
 	checkup := render.Checkup{Findings: []render.Finding{{Status: render.Fine, Topic: "TLS", Summary: "good"}},
-		Kinds: []render.KindAccess{{Kind: "Shop", View: &yes}}}
+		Kinds:      []render.KindAccess{{Kind: "Shop", View: &yes}},
+		PlanGrants: []render.Grant{{Name: "plan", Enabled: true, ObjectTypes: []string{"map.shop"}, Actions: []string{"view"}}}}
 	for form, write := range map[string]func(io.Writer) error{
 		"plan":     func(w io.Writer) error { return render.PlanJSON(w, plan, 0) },
 		"drift":    func(w io.Writer) error { return render.DriftJSON(w, reconcile.DriftOf(owned(set))) },

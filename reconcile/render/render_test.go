@@ -240,9 +240,17 @@ func TestDoctorText(t *testing.T) {
 		},
 		Kinds:     []render.KindAccess{{Kind: "Shop", Path: "map/shops", View: &yes, Add: &no}, {Kind: "Law"}},
 		PlanNeeds: []string{"map.view_shop"}, ApplyNeeds: []string{"map.add_shop", "map.change_shop"},
+		PlanGrants:  []render.Grant{{Name: "plan", Enabled: true, ObjectTypes: []string{"map.shop"}, Actions: []string{"view"}}},
+		ApplyGrants: []render.Grant{{Name: "apply", Enabled: true, ObjectTypes: []string{"map.shop"}, Actions: []string{"add", "change"}}},
 	}
 	require.False(t, c.Healthy())
 	golden(t, "doctor.txt", text(t, func(w io.Writer) error { return render.Doctor(w, c, render.Style{}) }))
+}
+
+func TestDoctorTextBeginsWithAFinding(t *testing.T) {
+	c := render.Checkup{Findings: []render.Finding{{Status: render.Broken, Topic: "url", Summary: "no answer"}}}
+	got := text(t, func(w io.Writer) error { return render.Doctor(w, c, render.Style{}) })
+	require.Equal(t, "  error    url  no answer\n", got)
 }
 
 func TestProgressRewritesItsLineOnATerminalOnly(t *testing.T) {
