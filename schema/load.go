@@ -155,7 +155,7 @@ func ruleTexts(f *kindFile) []string {
 	}
 	for _, r := range append([]ruleFile{{create.Description}}, create.AllOf...) {
 		if r.Description != "" {
-			out = append(out, r.Description)
+			out = append(out, "To create one: "+r.Description)
 		}
 	}
 	return out

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"proxbox-sync/reconcile"
 	"proxbox-sync/reconcile/manifest"
@@ -28,6 +29,9 @@ func (a *app) documents(f manifestFlags, p *project, key needKey) ([]reconcile.D
 			paths = append(paths, relative(a.dir, abs))
 		}
 		options.Within = p.root
+	}
+	if slices.Contains(paths, "") {
+		return nil, nil, usagef("an empty path among the manifests: is a variable not set? The working directory is written as .")
 	}
 	var err error
 	options.Decrypt, err = a.opener(secrets.Options{

@@ -124,6 +124,16 @@ func TestNamesBothPlacesOfADuplicateKey(t *testing.T) {
 	require.Equal(t, []reconcile.Related{{Pos: reconcile.Position{File: "<stdin>", Line: 4, Column: 3}, Message: "first given here"}}, diags[0].Related)
 }
 
+func TestCutsLongNamesInMessages(t *testing.T) {
+	long := strings.Repeat("ñ", 1000)
+	_, diags := read(head+"  "+long+": a\n  "+long+": b\n"+long+": c\nmetadata: {"+long+": d}\n", manifest.Options{})
+	require.Len(t, diags, 3)
+	for _, d := range diags {
+		require.Contains(t, d.Summary, strings.Repeat("ñ", 80)+"…\"")
+		require.NotContains(t, d.Summary+d.Detail, strings.Repeat("ñ", 81))
+	}
+}
+
 func TestReportsTheMistakesOfAllDocumentsBeforeASyntaxError(t *testing.T) {
 	docs, diags := read(object("a")+"---\n"+head+"  b: .inf\n---\na: [\n", manifest.Options{})
 	require.Len(t, docs, 2)

@@ -49,9 +49,11 @@ func (f *file) envelope(n *reconcile.Node) []reconcile.Document {
 }
 
 // apiVersion reports whether the document is meant for this program: the
-// mistakes of a file for another one are not listed key by key.
+// mistakes of a file for another one are not listed key by key. What has a kind
+// and fields is meant, unless its apiVersion names another program.
 func (f *file) apiVersion(n *reconcile.Node) bool {
 	version := n.Member("apiVersion")
+	whole := n.Member("kind") != nil && (n.Member("spec") != nil || n.Member("items") != nil)
 	if version == nil {
 		meant := n.Member("spec") != nil || n.Member("items") != nil
 		detail := "Begin it with apiVersion: " + APIVersion + "."
@@ -64,13 +66,14 @@ func (f *file) apiVersion(n *reconcile.Node) bool {
 	text, ok := f.text(version, "apiVersion")
 	switch {
 	case !ok:
-		return false
+		_, secret := version.Value.(reconcile.Secret) // then so is the rest
+		return whole && !secret
 	case text == APIVersion:
 		return true
 	case strings.HasPrefix(text, "proxbox-sync/v") && !strings.EqualFold(text, APIVersion):
 		f.report(version.Pos, "unknown-api-version", "a manifest form that this version of proxbox-sync does not know",
 			"It reads apiVersion: "+APIVersion+".")
-		return false
+		return whole
 	}
 	meant := strings.EqualFold(text, APIVersion) || schema.Nearest(text, []string{APIVersion}) != ""
 	detail := "This document seems to belong to another program; such files don't belong among the manifests."
@@ -78,7 +81,7 @@ func (f *file) apiVersion(n *reconcile.Node) bool {
 		detail = ""
 	}
 	f.report(version.Pos, "wrong-api-version", "apiVersion must be "+APIVersion, detail)
-	return meant
+	return meant || whole && !strings.Contains(text, "/")
 }
 
 // text returns the text of a scalar of the envelope; anything else is reported.
@@ -130,7 +133,7 @@ func (f *file) unknownKeys(n *reconcile.Node) {
 		case "apiVersion", "kind", "metadata", "spec", "items", "defaults":
 			continue
 		}
-		f.report(m.Pos, "unknown-key", fmt.Sprintf("unknown key %q beside kind", m.Name),
+		f.report(m.Pos, "unknown-key", fmt.Sprintf("unknown key %s beside kind", quoted(m.Name)),
 			suggest(m.Name, topKeys, "The fields of an object stand under spec."))
 	}
 }

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"errors"
+	"strconv"
 
 	"gopkg.in/yaml.v3"
 
@@ -45,6 +46,20 @@ func (f *file) report(pos reconcile.Position, code, summary, detail string, rela
 		Severity: reconcile.Error, Trouble: reconcile.Manifest, Code: code,
 		Pos: pos, Summary: summary, Detail: detail, Related: related,
 	})
+}
+
+// maxShown is how many characters of a name from the file a message shows.
+const maxShown = 80
+
+// quoted is a name from the file as messages show it.
+func quoted(name string) string {
+	n := 0
+	for i := range name {
+		if n++; n > maxShown {
+			return strconv.Quote(name[:i] + "…")
+		}
+	}
+	return strconv.Quote(name)
 }
 
 // distrust adds an error about what can't be decrypted or trusted.

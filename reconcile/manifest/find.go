@@ -69,6 +69,10 @@ func find(ctx context.Context, paths []string, o Options) *finder {
 			}
 			continue
 		}
+		if p == "" { // filepath.Clean would make it the working directory
+			w.report("", "empty-path", "an empty path among the manifests", "Is a variable not set? The working directory is written as a dot.")
+			continue
+		}
 		w.argument(filepath.Clean(p))
 	}
 	return w

@@ -70,6 +70,7 @@ func TestFindsManifestsInFilesAndFolders(t *testing.T) {
 		"what is not there":                     {[]string{"m/b.yaml", "no/such"}, []string{"b"}, []string{"no/such no-such-file"}},
 		"configuration instead of a manifest":   {[]string{"m/proxbox-sync.yaml", "m/.sops.yaml"}, nil, []string{"m/.sops.yaml not-a-manifest", "m/proxbox-sync.yaml not-a-manifest"}},
 		"the mistakes of all files in one run":  {[]string{"broken", "no", "m"}, []string{"c", "a", "b"}, []string{"broken/x.yaml yaml-syntax", "no no-such-file"}},
+		"an empty path":                         {[]string{""}, nil, []string{" empty-path"}},
 		"no paths at all":                       {nil, nil, []string{" no-manifests"}},
 		"standard input beside files":           {[]string{"m/b.yaml", "-", "-"}, []string{"b", "stdin"}, nil},
 	} {

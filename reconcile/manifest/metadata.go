@@ -37,7 +37,7 @@ func (f *file) metadata(n *reconcile.Node) reconcile.Metadata {
 		case "renamedFrom":
 			meta.RenamedFrom = f.renamedFrom(m.Value)
 		default:
-			f.report(m.Pos, "unknown-key", fmt.Sprintf("unknown key %q in metadata", m.Name),
+			f.report(m.Pos, "unknown-key", fmt.Sprintf("unknown key %s in metadata", quoted(m.Name)),
 				suggest(m.Name, metadataKeys, "metadata says how proxbox-sync treats the object; its name and labels are fields and stand under spec."))
 		}
 	}

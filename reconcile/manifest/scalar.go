@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -37,8 +38,9 @@ func init() {
 }
 
 // scalar decides what a scalar means. plain is the text of an unquoted number,
-// date, clock time or switch word, for the messages of later type errors. With a problem the value
-// is the text, so that the rest of the document can still be checked.
+// date, clock time or switch word, for the messages of later type errors. With a
+// problem the value is one of the type that was probably meant: the rest of the
+// document can still be checked, and nothing is said twice.
 func scalar(n *yaml.Node) (value any, plain string, wrong *problem) {
 	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 		value = n.Value
@@ -75,15 +77,15 @@ func resolve(text string) (value any, plain string, wrong *problem) {
 	}
 	switch {
 	case infinite.MatchString(text):
-		return text, text, &problem{"not-finite", "a number that is not finite", "If text is meant, put it in quotes."}
+		return someNumber, text, &problem{"not-finite", "a number that is not finite", "If text is meant, put it in quotes."}
 	case oddBase.MatchString(text), leading.MatchString(text) && grouped.MatchString(text),
 		strings.Contains(text, "_") && grouped.MatchString(text):
-		return text, text, &problem{"ambiguous-number", "a number that different programs read differently",
+		return likelyNumber(text), text, &problem{"ambiguous-number", "a number that different programs read differently",
 			"If text is meant, put it in quotes; if a number is meant, write it in decimal, without leading zeros and underscores."}
 	case decimal.MatchString(text):
 		number, err := reconcile.ParseNumber(text)
 		if errors.Is(err, reconcile.ErrNumberTooLarge) {
-			return text, text, &problem{"number-too-large", "a number that is too large or too small", "If text is meant, put it in quotes."}
+			return someNumber, text, &problem{"number-too-large", "a number that is too large or too small", "If text is meant, put it in quotes."}
 		}
 		if err == nil {
 			return number, text, nil
@@ -93,6 +95,22 @@ func resolve(text string) (value any, plain string, wrong *problem) {
 		return text, text, nil
 	}
 	return text, "", nil
+}
+
+// someNumber stands for a number that has been reported and can't be kept.
+const someNumber = reconcile.Number("1")
+
+// likelyNumber is a reading of a number that programs read differently. It has
+// been reported: what matters is that it is a number.
+func likelyNumber(text string) reconcile.Number {
+	text = strings.ReplaceAll(text, "_", "")
+	if n, err := reconcile.ParseNumber(text); err == nil {
+		return n
+	}
+	if n, err := strconv.ParseInt(text, 0, 64); err == nil {
+		return reconcile.Number(strconv.FormatInt(n, 10))
+	}
+	return someNumber
 }
 
 // tagFits reports whether a value is what an explicit tag says. Tags that have no

@@ -108,6 +108,23 @@ func TestRefusesNumbersThatMeanSeveralThings(t *testing.T) {
 	}
 }
 
+// A wrong number must not be called a text as well, where a number is wanted.
+func TestKeepsANumberThatItRefusesANumber(t *testing.T) {
+	for text, want := range map[string]reconcile.Number{
+		"010": "10", "-010": "-10", "0x1F": "31", "0o17": "15", "1_000": "1000", ".inf": "1", "1e1000001": "1", "0xffffffffffffffffffff": "1",
+	} {
+		t.Run(text, func(t *testing.T) {
+			docs, _ := read(head+"  x: "+text+"\n", manifest.Options{})
+			require.Len(t, docs, 1)
+			n := docs[0].Spec.Member("x")
+			if diff := cmp.Diff(any(want), n.Value); diff != "" {
+				t.Fatalf("value (-want +got):\n%s", diff)
+			}
+			require.Equal(t, text, n.Plain)
+		})
+	}
+}
+
 func TestMergesAndFollowsAliases(t *testing.T) {
 	docs, diags := read(`apiVersion: proxbox-sync/v1
 kind: Thing

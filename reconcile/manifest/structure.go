@@ -109,7 +109,7 @@ func (c *structureCheck) keys(n *yaml.Node) {
 			continue
 		}
 		if before, ok := first[key.Value]; ok {
-			c.f.report(c.f.at(key), "duplicate-key", fmt.Sprintf("the key %q is given twice", key.Value), "",
+			c.f.report(c.f.at(key), "duplicate-key", fmt.Sprintf("the key %s is given twice", quoted(key.Value)), "",
 				reconcile.Related{Pos: c.f.at(before), Message: "first given here"})
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"proxbox-sync/reconcile"
@@ -24,10 +25,10 @@ func Explain(w io.Writer, set *schema.Set, kind *schema.Kind, s Style) error {
 	p.kindFacts(kind)
 	p.fieldList("Fields", kind, func(f *schema.Field) bool { return !f.ReadOnly })
 	p.fieldList("Set by the server", kind, func(f *schema.Field) bool { return f.ReadOnly })
-	if rules := kindRules(kind); len(rules) > 0 {
+	if len(kind.Rules) > 0 {
 		p.line()
 		p.line(p.paint(bold, "Rules"))
-		for _, r := range rules {
+		for _, r := range kind.Rules {
 			p.paragraph("  - ", r)
 		}
 	}
@@ -137,7 +138,7 @@ func kindOfValue(f *schema.Field) string {
 	var text string
 	switch f.Class {
 	case schema.Choice:
-		text = "one of " + strings.Join(f.Enum, ", ")
+		text = "one of " + strings.Join(choices(f.Enum), ", ")
 	case schema.Boolean:
 		text = "true or false"
 	case schema.Integer:
@@ -173,6 +174,17 @@ func kindOfValue(f *schema.Field) string {
 	return text
 }
 
+// choices are the values of a choice as a manifest has them.
+func choices(enum []string) []string {
+	out := slices.Clone(enum)
+	for i, e := range out {
+		if strings.TrimSpace(e) == "" {
+			out[i] = strconv.Quote(e)
+		}
+	}
+	return out
+}
+
 func addressForm(format string) string {
 	switch format {
 	case "ip-interface":
@@ -181,31 +193,6 @@ func addressForm(format string) string {
 		return "a network (192.0.2.0/24)"
 	}
 	return "an IP address (192.0.2.7)"
-}
-
-// kindRules returns the messages of the rules across fields.
-func kindRules(kind *schema.Kind) []string {
-	var file struct {
-		AllOf []struct {
-			Description string `json:"description"`
-		} `json:"allOf"`
-	}
-	if err := json.Unmarshal(kind.Raw, &file); err != nil {
-		return nil
-	}
-	var out []string
-	for _, r := range file.AllOf {
-		if r.Description != "" {
-			out = append(out, r.Description)
-		}
-	}
-	var create struct {
-		Description string `json:"description"`
-	}
-	if len(kind.Resource.Create) > 0 && json.Unmarshal(kind.Resource.Create, &create) == nil && create.Description != "" {
-		out = append(out, "To create one: "+create.Description)
-	}
-	return out
 }
 
 // ExplainField writes everything that is known of one field.

@@ -228,6 +228,21 @@ func TestExplain(t *testing.T) {
 	golden(t, "explain.txt", b.String())
 }
 
+func TestExplainsTheRulesOfACreate(t *testing.T) {
+	set := schema.Embedded()
+	got := text(t, func(w io.Writer) error { return render.Explain(w, set, set.Kind("NetBoxEndpoint"), render.Style{}) })
+	require.Contains(t, got, "To create one: token_version v2 needs token_secret")
+}
+
+func TestExplainShowsABlankChoice(t *testing.T) {
+	set := schema.Embedded()
+	kind := set.Kind("ProxmoxEndpoint")
+	got := text(t, func(w io.Writer) error {
+		return render.ExplainField(w, set, kind, kind.Field("environment"), render.Style{})
+	})
+	require.Contains(t, got, "lab,\n            \"\", or null")
+}
+
 func TestDoctorText(t *testing.T) {
 	yes, no := true, false
 	c := render.Checkup{
