@@ -254,6 +254,28 @@ func TestStoredCredentialsAreNotPointedElsewhere(t *testing.T) {
 	require.NotContains(t, plan(t, set, m, door("there", "ENC[1]"), o), "refused: retargeted-credentials")
 }
 
+// The address that an endpoint refers to is renamed: the endpoint itself does
+// not change, and its credentials go elsewhere all the same.
+func TestStoredCredentialsAreNotPointedElsewhereByARenamedTarget(t *testing.T) {
+	set := kinds(t)
+	m := marked(t, set)
+	at := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	posts := func(site, cipher string) []reconcile.Document {
+		return seal(load(t, site+"\n---\nkind: Post\nspec: {name: p, at: "+site[strings.LastIndex(site, " ")+1:len(site)-1]+"}"), "Post", "password", cipher, at)
+	}
+	apply(t, set, m, posts("kind: Site\nspec: {slug: here}", "ENC[1]"), owned())
+	moved := "kind: Site\nmetadata: {renamedFrom: here}\nspec: {slug: there}"
+	require.Contains(t, plan(t, set, m, posts(moved, "ENC[1]"), owned()), "refused: retargeted-credentials")
+	require.NotContains(t, plan(t, set, m, posts(moved, "ENC[2]"), owned()), "refused: retargeted-credentials")
+	o := owned()
+	o.Ownership.AllowRetarget = []reconcile.Selection{{Kind: "Post", Key: "p"}}
+	require.NotContains(t, plan(t, set, m, posts(moved, "ENC[1]"), o), "refused: retargeted-credentials")
+	// Also when only the core's manifests are planned.
+	o = owned()
+	o.Ownership.Partial = "only some paths were given"
+	require.Contains(t, plan(t, set, m, load(t, moved), o), "refused: retargeted-credentials")
+}
+
 func TestRenames(t *testing.T) {
 	set := kinds(t)
 	renamed := strings.NewReplacer("{name: c1,", "{name: c2,", "cluster: c1", "cluster: c2",

@@ -67,6 +67,9 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 	if err := c.takes(changes); err != nil {
 		return nil, diags, err
 	}
+	if err := c.retargets(changes); err != nil {
+		return nil, diags, err
+	}
 	plan, more := NewPlan(instance, changes, difference.Unchanged)
 	diags = append(diags, more...).Sorted()
 	if diags.HasErrors() {
