@@ -166,10 +166,14 @@ func (o *Object) display(depth int) string {
 	return strings.Join(parts, "/")
 }
 
-// String is the kind and the key: "ProxmoxStorage prod/local-lvm".
+// String is the kind and the key: "ProxmoxStorage prod/local-lvm", and the kind
+// alone for a singleton. An empty key is called so: "ProxmoxEndpoint (no name)".
 func (o *Object) String() string {
 	if d := o.Display(); d != "" {
 		return o.Kind.Name + " " + d
+	}
+	if key := o.Kind.Resource.Key; len(key) > 0 {
+		return o.Kind.Name + " (no " + strings.Join(key, ", ") + ")"
 	}
 	return o.Kind.Name
 }

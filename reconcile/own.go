@@ -290,17 +290,13 @@ func (w *owning) older(o *Object, f *schema.Field, v any, old Marker) {
 // unless all of them are sent anew along with it.
 func (w *owning) retarget(c *Change) {
 	o := c.Desired
-	var moved []string
-	for _, fc := range c.Fields {
-		if fc.Field.Destination {
-			moved = append(moved, fc.Name)
-		}
-	}
+	moved := movedTargets(c)
 	if len(moved) == 0 || c.Live == nil || sendsAllSecrets(c) || selectionOf(o, w.AllowRetarget) >= 0 {
 		return
 	}
+	first, _, _ := strings.Cut(moved[0], " ")
 	w.diags = append(w.diags, Diagnostic{Severity: Error, Trouble: Policy, Code: "retargeted-credentials",
-		Pos: o.fieldPos(moved[0]), Object: o.String(), Field: moved[0],
+		Pos: o.fieldPos(first), Object: o.String(), Field: first,
 		Summary: fmt.Sprintf("a new %s would send the stored credentials somewhere else", strings.Join(moved, ", ")),
 		Detail: fmt.Sprintf("if that is meant, allow it with --allow-retarget %s/%s, or send all its secrets anew (%s)",
 			o.Kind.Name, o.Display(), strings.Join(writeOnlyFields(o.Kind), ", "))})

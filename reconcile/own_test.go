@@ -249,6 +249,16 @@ func TestStoredCredentialsAreNotPointedElsewhere(t *testing.T) {
 	apply(t, set, m, door("here", "ENC[1]"), owned())
 	require.Contains(t, plan(t, set, m, door("there", "ENC[1]"), owned()), "refused: retargeted-credentials")
 	require.NotContains(t, plan(t, set, m, door("there", "ENC[2]"), owned()), "refused: retargeted-credentials")
+
+	refused, diags, err := reconcile.MakePlan(context.Background(), set, m, door("there", "ENC[1]"), owned())
+	require.NoError(t, err)
+	require.Contains(t, diags.Errors()[0].Summary, "a new domain (here → there) would send the stored credentials")
+	require.Equal(t, "domain", diags.Errors()[0].Field)
+	require.Len(t, refused.Steps[0].Risks, 1)
+	anew, diags, err := reconcile.MakePlan(context.Background(), set, m, door("there", "ENC[2]"), owned())
+	require.NoError(t, err)
+	require.Empty(t, diags.Errors())
+	require.Empty(t, anew.Steps[0].Risks, "all its secrets are sent anew")
 	o := owned()
 	o.Ownership.AllowRetarget = []reconcile.Selection{{Kind: "Door", Key: "d"}}
 	require.NotContains(t, plan(t, set, m, door("there", "ENC[1]"), o), "refused: retargeted-credentials")

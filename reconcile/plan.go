@@ -48,7 +48,7 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 	if diags.HasErrors() {
 		return nil, diags.Sorted(), nil
 	}
-	selected, more := pick(desired, o.Select)
+	selected, more := pick(set, desired, o.Select)
 	diags = append(diags, more...)
 	own := &owning{Ownership: o.Ownership, attached: live.Marked}
 	difference, more := Diff(set, selected, live, DiffOptions{
@@ -56,7 +56,7 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 	refusals, more := split(more)
 	diags = append(diags, more...)
 	diags = append(diags, outside(difference.Changes, o.Select)...)
-	diags = append(diags, unusedSends(selected, o.SendSecrets)...)
+	diags = append(diags, unusedSends(set, selected, o.SendSecrets)...)
 	refusals = append(refusals, own.incomplete()...)
 	if diags.HasErrors() {
 		return nil, append(diags, refusals...).Sorted(), nil
@@ -123,7 +123,7 @@ func sender(selections []SecretSelection) func(*Object, string) bool {
 
 // unusedSends reports a --send-secrets that names nothing: whoever gave it
 // believes that a secret went out.
-func unusedSends(desired *State, selections []SecretSelection) Diagnostics {
+func unusedSends(set *schema.Set, desired *State, selections []SecretSelection) Diagnostics {
 	var diags Diagnostics
 	for _, s := range selections {
 		send, used := sender([]SecretSelection{s}), false
@@ -145,14 +145,14 @@ func unusedSends(desired *State, selections []SecretSelection) Diagnostics {
 		var hints hints
 		diags = append(diags, Diagnostic{Severity: Error, Code: "empty-selection",
 			Summary: fmt.Sprintf("--send-secrets %s: the manifests declare no such secret", text),
-			Detail:  strings.TrimSpace(hints.near(s.Key, desired.Objects[s.Kind]))})
+			Detail:  cmp.Or(severalHint(set, "--send-secrets", text), strings.TrimSpace(hints.near(s.Key, desired.Objects[s.Kind])))})
 	}
 	return diags
 }
 
 // pick reduces a state to what was selected. A selection that matches nothing
 // is a mistake: the run would quietly do less than was asked for.
-func pick(desired *State, selections []Selection) (*State, Diagnostics) {
+func pick(set *schema.Set, desired *State, selections []Selection) (*State, Diagnostics) {
 	if len(selections) == 0 {
 		return desired, nil
 	}
@@ -173,7 +173,7 @@ func pick(desired *State, selections []Selection) (*State, Diagnostics) {
 			text := strings.TrimSuffix(s.Kind+"/"+s.Key, "/")
 			diags = append(diags, Diagnostic{Severity: Error, Code: "empty-selection",
 				Summary: fmt.Sprintf("--select %s: the manifests declare no such object", text),
-				Detail:  strings.TrimSpace(hints.near(s.Key, desired.Objects[s.Kind]))})
+				Detail:  cmp.Or(severalHint(set, "--select", text), strings.TrimSpace(hints.near(s.Key, desired.Objects[s.Kind])))})
 		}
 	}
 	return picked, diags
@@ -270,9 +270,32 @@ func secretFieldExists(set *schema.Set, name string) bool {
 
 func knownKind(set *schema.Set, name string) error {
 	if k := set.Kind(name); k == nil || k.Resource.Mode == schema.Lookup {
+		if hint := severalHint(set, "", name); hint != "" {
+			return fmt.Errorf("unknown kind %q; %s", name, hint)
+		}
 		return fmt.Errorf("unknown kind %q; %s", name, didYouMean(name, managedKinds(set), "known kinds: "))
 	}
 	return nil
+}
+
+// severalHint tells somebody who joined several selections by commas, which
+// keys may hold as well, to repeat the flag. It is empty for everything else.
+func severalHint(set *schema.Set, flag, text string) string {
+	parts := strings.Split(text, ",")
+	for i, part := range parts {
+		parts[i] = strings.TrimSpace(part)
+		kind, _, _ := strings.Cut(parts[i], "/")
+		if set.Kind(kind) == nil {
+			return ""
+		}
+	}
+	switch {
+	case len(parts) < 2:
+		return ""
+	case flag == "":
+		return "to name several, repeat the flag"
+	}
+	return "to name several, repeat the flag: " + flag + "=" + strings.Join(parts, " "+flag+"=")
 }
 
 // NewPlan puts changes in order: what is referred to first, kinds named by
@@ -316,20 +339,24 @@ func shownOrNull(v any) any {
 	return v
 }
 
-// risks says what a reviewer should see first.
+// risks says what a reviewer should see first. Credentials that are all sent
+// anew are meant for where they go.
 func risks(s *Step) []string {
-	if s.Change.Action != Update {
+	moved := movedTargets(s.Change)
+	if s.Change.Action != Update || len(moved) == 0 || sendsAllSecrets(s.Change) {
 		return nil
 	}
-	holdsSecret := slices.ContainsFunc(s.Change.Object().Kind.Fields, func(f *schema.Field) bool { return f.WriteOnly })
+	return []string{fmt.Sprintf("the credentials that the server has stored will be used with a new %s", strings.Join(moved, ", "))}
+}
+
+// movedTargets are the changes of where stored credentials are sent to, each
+// with the old and the new value.
+func movedTargets(c *Change) []string {
 	var moved []string
-	for _, fc := range s.Change.Fields {
+	for _, fc := range c.Fields {
 		if fc.Field.Destination {
 			moved = append(moved, fmt.Sprintf("%s (%v → %v)", fc.Name, shownOrNull(fc.Before), shownOrNull(fc.After)))
 		}
 	}
-	if !holdsSecret || len(moved) == 0 {
-		return nil
-	}
-	return []string{fmt.Sprintf("the credentials that the server has stored will be used with a new %s", strings.Join(moved, ", "))}
+	return moved
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -42,7 +43,8 @@ func (a *app) connect(f serverFlags, p *project, set *schema.Set) (*netbox.Clien
 	if cfg.Token, err = a.token(f, p); err != nil {
 		return nil, err
 	}
-	if cfg.Headers, err = parseHeaders(f.Header); err != nil {
+	_, fromEnv := a.from["header"]
+	if cfg.Headers, err = parseHeaders(f.Header, fromEnv); err != nil {
 		return nil, err
 	}
 	if err := readCertificates(&cfg, f, p); err != nil {
@@ -109,13 +111,22 @@ func tokenFile(name string, read func(string) ([]byte, error)) (reconcile.Secret
 	return reconcile.NewSecret(strings.TrimSpace(string(data)), ""), nil
 }
 
+// anotherHeader is what begins a second header behind a comma; an address may
+// stand there as well.
+var anotherHeader = regexp.MustCompile(`,\s*[A-Za-z][A-Za-z0-9-]*:([^/]|$)`)
+
 // parseHeaders reads 'Name: value'. Values may be secret: no error repeats one.
-func parseHeaders(list []string) (http.Header, error) {
+// A variable that joins several headers by commas, as other lists are, would
+// send them as one; as a flag such a value is taken as it stands.
+func parseHeaders(list []string, fromEnv bool) (http.Header, error) {
 	h := http.Header{}
 	for _, text := range list {
 		name, value, ok := strings.Cut(text, ":")
 		if !ok {
 			return nil, usagef("--header: must be 'Name: value'")
+		}
+		if fromEnv && anotherHeader.MatchString(value) {
+			return nil, usagef("%s: it looks like several headers joined by a comma: put each on a line of its own, or use --header", variable("header"))
 		}
 		h.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 	}

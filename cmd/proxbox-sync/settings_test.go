@@ -154,7 +154,7 @@ func TestVariablesThatMeanNothingAreNamed(t *testing.T) {
 }
 
 func TestHeaderMistakesDoNotRepeatTheHeader(t *testing.T) {
-	_, err := parseHeaders([]string{"hunter2"})
+	_, err := parseHeaders([]string{"hunter2"}, false)
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "hunter2")
 }
@@ -205,4 +205,37 @@ func TestTheModelIsComplete(t *testing.T) {
 		}
 		return next(nil)
 	}))
+}
+
+func TestHeadersOfTheEnvironmentStandOnLinesOfTheirOwn(t *testing.T) {
+	for _, c := range []struct {
+		why, env string
+		args     []string
+		want     map[string]string
+		err      string
+	}{
+		{"one on each line", "X-A: hunter2\nX-B: b", nil, map[string]string{"X-A": "hunter2", "X-B": "b"}, ""},
+		{"a value with a comma", "X-A: hunter2,b", nil, map[string]string{"X-A": "hunter2,b"}, ""},
+		{"a value with addresses", "X-A: https://a.example,https://b.example", nil, map[string]string{"X-A": "https://a.example,https://b.example"}, ""},
+		{"two joined by a comma", "X-A: hunter2, X-B: b", nil, nil, "PROXBOX_SYNC_HEADER: it looks like several headers"},
+		{"two joined by a comma alone", "X-A: hunter2,X-B:b", nil, nil, "PROXBOX_SYNC_HEADER: it looks like several headers"},
+		{"the same as a flag", "", []string{"--header", "X-A: a, X-B: b"}, map[string]string{"X-A": "a, X-B: b"}, ""},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			a, g := parse(t, []string{"PROXBOX_SYNC_HEADER=" + c.env}, append([]string{"plan"}, c.args...)...)
+			_, fromEnv := a.from["header"]
+			h, err := parseHeaders(g.Plan.Header, fromEnv)
+			if c.err != "" {
+				require.ErrorContains(t, err, c.err)
+				require.NotContains(t, err.Error(), "hunter2")
+				require.Equal(t, exitUsage, codeOf(err))
+				return
+			}
+			require.NoError(t, err)
+			require.Len(t, h, len(c.want))
+			for name, value := range c.want {
+				require.Equal(t, value, h.Get(name))
+			}
+		})
+	}
 }

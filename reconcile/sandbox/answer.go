@@ -33,12 +33,16 @@ func (a answer) with(name, value string) answer {
 
 // crash is what NetBox answers where its code did not expect the input.
 func (s *Server) crash(exception, text string) answer {
+	return reply(http.StatusInternalServerError, s.crashBody(exception, text))
+}
+
+func (s *Server) crashBody(exception, text string) *object {
 	o := newObject()
 	o.set("error", text)
 	o.set("exception", exception)
 	o.set("netbox_version", s.gen.NetBox)
 	o.set("python_version", "3.12.1")
-	return reply(http.StatusInternalServerError, o)
+	return o
 }
 
 func notAllowed(method, allow string) answer {

@@ -74,7 +74,8 @@ type kindData struct {
 	Filters    map[string]string    `json:"filters"`    // parameter: class[:field]
 	Unique     []uniqueData         `json:"unique"`
 	Fields     map[string]fieldData `json:"fields"`
-	Without    []string             `json:"without"` // fields of the base that this generation lacks
+	Without    []string             `json:"without"`   // fields of the base that this generation lacks
+	Elsewhere  []string             `json:"elsewhere"` // references to kinds that no schema describes: there are none of them
 	Rules      []rule               `json:"rules"`
 	Approval   map[string]any       `json:"approval"` // connection target: its members and the fields they come from
 	Runtime    map[string]compute   `json:"runtime"`  // a singleton's runtime shape: members beyond the row's own
@@ -106,7 +107,7 @@ type fieldData struct {
 	Choices        []any       `json:"choices"` // values, or [value, label]
 	Nested         []string    `json:"nested"`  // what the object referred to shows here, where it isn't its brief form
 	Display        []string    `json:"display"` // display templates of the object referred to, likewise
-	Check          string      `json:"check"`   // a named check of text: "domain", "node name"
+	Check          string      `json:"check"`   // a named check of text: "domain", "node name", "mask"
 	Pattern        string      `json:"pattern"`
 	PatternErrors  []string    `json:"patternErrors"`
 	Type           string      `json:"type"` // in OPTIONS, where it doesn't follow from As

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/big"
@@ -202,14 +203,28 @@ func readFloat(_ *writer, f *field, v any) (any, any) {
 	case number:
 		n = v.float()
 	case string:
-		n, err = strconv.ParseFloat(strings.TrimSpace(v), 64)
+		n, err = pyFloatOf(v)
 	default:
 		err = strconv.ErrSyntax
 	}
-	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+	if err != nil {
 		return nil, []any{"A valid number is required."}
 	}
 	return limited(f, n)
+}
+
+// pyFloatOf is Python's float() of a text: it takes the names of what is no
+// number, and what is too large is infinite.
+func pyFloatOf(text string) (float64, error) {
+	n, err := strconv.ParseFloat(strings.TrimLeft(strings.TrimSpace(text), "+-"), 64)
+	if math.IsNaN(n) {
+		return n, nil
+	}
+	n, err = strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if errors.Is(err, strconv.ErrRange) {
+		err = nil
+	}
+	return n, err
 }
 
 func limited(f *field, n float64) (any, any) {

@@ -11,17 +11,18 @@ import (
 // one row which the token may view has. Ids are not checked for visibility:
 // neither does NetBox.
 func (w *writer) reference(f *field, v any) (any, any) {
-	if f.target == nil {
-		return nil, []any{fmt.Sprintf("Related object not found using the provided numeric ID: %s", pyStr(v))}
+	attrs, ok := v.(*object)
+	if ok && f.target == nil {
+		return nil, []any{"Related object not found using the provided attributes: " + pyRepr(attrs)}
 	}
-	if attrs, ok := v.(*object); ok {
+	if ok {
 		return w.byAttributes(f.target, attrs)
 	}
 	id, ok := pyInt(v)
 	if !ok {
 		return nil, []any{"Related objects must be referenced by numeric ID or by dictionary of attributes. Received an unrecognized value: " + pyStr(v)}
 	}
-	if !id.IsInt64() || f.target.rows[id.Int64()] == nil {
+	if !id.IsInt64() || f.target == nil || f.target.rows[id.Int64()] == nil {
 		return nil, []any{"Related object not found using the provided numeric ID: " + id.String()}
 	}
 	return id.Int64(), nil

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -127,6 +128,12 @@ func (w *writer) check(m *model, old *row, body *object, partial bool) (map[stri
 	if len(errs.names) > 0 {
 		return nil, invalid(errs)
 	}
+	for _, f := range m.fields {
+		if n, ok := values[f.name].(float64); ok && (math.IsNaN(n) || math.IsInf(n, 0)) {
+			// The database can't keep it in the change log.
+			return nil, &refusal{status: 500, errors: w.s.crashBody("DataError", "invalid input syntax for type json")}
+		}
+	}
 	return values, nil
 }
 
@@ -168,6 +175,12 @@ func (w *writer) read(m *model, old *row, body *object, partial bool) (map[strin
 		}
 		values[f.name] = stored
 	}
+	for _, name := range m.Elsewhere {
+		if v, given := body.get(name); given && v != nil {
+			_, problem := w.reference(&field{}, v)
+			errs.set(name, problem)
+		}
+	}
 	w.moveTags(m, old, body, values, errs)
 	w.fieldUniques(m, old, values, errs)
 	for _, f := range m.fields {
@@ -195,6 +208,8 @@ func (w *writer) clean(m *model, old *row, values map[string]any) *object {
 		switch {
 		case v == nil && (f.NotNull || unread):
 			errs.set(f.name, []any{"This field cannot be null."})
+		case f.Check == "mask" && strings.HasSuffix(pyStr(v), "/0"):
+			errs.set(f.name, []any{"Cannot create IP address with /0 mask."})
 		case f.NotEmpty && isEmpty(v), unread && v == "":
 			errs.set(f.name, []any{"This field cannot be blank."})
 		}

@@ -238,3 +238,46 @@ func TestDeletesFollowTheSchema(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, do(t, s, "GET", node, nil).Code)
 	must(t, s, "DELETE", fmt.Sprintf("/api/ipam/ip-addresses/%d/", idOf(ip)), nil)
 }
+
+func TestRefusalsOfTheCore(t *testing.T) {
+	for _, c := range []struct {
+		why, path, body, want string
+		status                int
+	}{
+		{"an address without a network", "ipam/ip-addresses", `{"address":"0.0.0.0/0"}`, `{"address":["Cannot create IP address with /0 mask."]}`, 400},
+		{"an address of the other family without one", "ipam/ip-addresses", `{"address":"::/0"}`, `{"address":["Cannot create IP address with /0 mask."]}`, 400},
+		{"a reference to what the sandbox has none of", "tenancy/tenants", `{"name":"a","slug":"a","group":5555555}`,
+			`{"group":["Related object not found using the provided numeric ID: 5555555"]}`, 400},
+		{"the same by attributes", "tenancy/tenants", `{"name":"a","slug":"a","group":{"name":"nope"}}`,
+			`{"group":["Related object not found using the provided attributes: {'name': 'nope'}"]}`, 400},
+		{"the same by a name", "tenancy/tenants", `{"name":"a","slug":"a","group":"nope"}`,
+			`{"group":["Related objects must be referenced by numeric ID or by dictionary of attributes. Received an unrecognized value: nope"]}`, 400},
+		{"none of them", "tenancy/tenants", `{"name":"a","slug":"a","group":null}`, "", 201},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			status, body := as(newServer(t, Options{}), testToken, "POST", "/api/"+c.path+"/", c.body)
+			require.Equal(t, c.status, status, body)
+			if c.want != "" {
+				require.Equal(t, c.want, body)
+			}
+		})
+	}
+}
+
+// What is no number gets past the field and breaks the change log.
+func TestFloatsThatAreNoNumbers(t *testing.T) {
+	s := newServer(t, Options{})
+	status, body := as(s, testToken, "POST", proxbox+"proxmox-nodes/", `{"ip_address":"1.2.3","node_id":"x","cpu_usage":"NaN"}`)
+	require.Equal(t, 400, status)
+	require.NotContains(t, body, "cpu_usage")
+	status, body = as(s, testToken, "POST", proxbox+"proxmox-nodes/", `{"cpu_usage":"x"}`)
+	require.Equal(t, 400, status)
+	require.Contains(t, body, `"cpu_usage":["A valid number is required."]`)
+	e := must(t, s, "POST", proxbox+"endpoints/proxmox/", map[string]any{"name": "pve", "domain": "pve.example", "mode": "cluster"})
+	for _, text := range []string{"NaN", "-nan", "Infinity", "-inf", "1e999"} {
+		w := do(t, s, "POST", proxbox+"proxmox-nodes/", map[string]any{"endpoint": e["id"], "name": "n", "ip_address": "192.0.2.2", "cpu_usage": text})
+		require.Equal(t, http.StatusInternalServerError, w.Code, text)
+		require.Contains(t, w.Body.String(), "DataError")
+	}
+	require.Equal(t, 0.0, must(t, s, "GET", proxbox+"proxmox-nodes/", nil)["count"])
+}
