@@ -34,7 +34,7 @@ type serverFlags struct {
 	ClientKey      string        `help:"PEM file with its key, where it isn't in the same file." placeholder:"FILE" group:"Server"`
 	Header         []string      `help:"Header for a proxy in front, as 'Name: value'; may be repeated." placeholder:"HEADER" sep:"none" group:"Server"`
 	AllowHTTP      bool          `name:"allow-http" help:"Allow plain http to other hosts than this one." group:"Server"`
-	AllowedOrigins []string      `help:"Servers that may be talked to (scheme://host[:port],…); any other one is refused." placeholder:"ORIGIN" group:"Server"`
+	AllowedOrigins originsFlag   `help:"Servers that may be talked to (scheme://host[:port],…); any other one is refused." placeholder:"ORIGIN" group:"Server"`
 	Parallelism    int           `help:"Writes under way at the same time." default:"4" group:"Server"`
 	Timeout        time.Duration `help:"Time for one request with its retries." default:"60s" group:"Server"`
 }

@@ -23,13 +23,14 @@ const testPrefix = envPrefix + "TEST_"
 var otherNames = map[string][]string{"url": {"NETBOX_URL"}}
 
 // environment is the process environment. A variable that is set to the empty
-// string counts as not set.
+// string counts as not set, but for one that restricts: a pipeline whose setting
+// came out empty must not allow everything.
 type environment map[string]string
 
 func newEnvironment(list []string) environment {
 	env := environment{}
 	for _, entry := range list {
-		if name, value, ok := strings.Cut(entry, "="); ok && value != "" {
+		if name, value, ok := strings.Cut(entry, "="); ok && (value != "" || name == variable("allowed-origins")) {
 			env[name] = value
 		}
 	}

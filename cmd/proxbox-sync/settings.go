@@ -176,6 +176,25 @@ func readFile(flag, name string) ([]byte, error) {
 	return data, nil
 }
 
+// originsFlag is a list of servers that, once given, is never empty: nobody
+// means all servers by naming none.
+type originsFlag []string
+
+// Decode implements kong.MapperValue.
+func (o *originsFlag) Decode(ctx *kong.DecodeContext) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("origins", &text); err != nil {
+		return err
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			return errors.New("it is empty, or has an empty entry: name the servers as scheme://host[:port], or take it away to allow any")
+		}
+		*o = append(*o, part)
+	}
+	return nil
+}
+
 // secretsFlag is a flag that may stand alone, meaning everything, or name what
 // it means; it may be repeated.
 type secretsFlag []string

@@ -116,7 +116,7 @@ func TestEveryFlagHasAVariable(t *testing.T) {
 	require.Equal(t, "debug", g.LogLevel)
 	require.Equal(t, "5s", p.Timeout.String())
 	require.Equal(t, 2, p.Parallelism)
-	require.Empty(t, cmp.Diff([]string{"https://a.example", "https://b.example"}, p.AllowedOrigins))
+	require.Empty(t, cmp.Diff(originsFlag{"https://a.example", "https://b.example"}, p.AllowedOrigins))
 	require.Empty(t, cmp.Diff([]string{"X-A: 1, 2", "X-B: 3"}, p.Header))
 	require.Empty(t, cmp.Diff(secretsFlag{""}, p.SendSecrets))
 	require.Empty(t, cmp.Diff([]string{"ProxmoxStorage/a,b"}, p.Select))
@@ -238,4 +238,21 @@ func TestHeadersOfTheEnvironmentStandOnLinesOfTheirOwn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A list of servers that came out empty must not allow all of them.
+func TestAnEmptyListOfAllowedServersIsWrongUsage(t *testing.T) {
+	server := []string{"PROXBOX_SYNC_URL=http://127.0.0.1:1", "PROXBOX_SYNC_TOKEN=" + scriptToken, "PROXBOX_SYNC_TIMEOUT=1s"}
+	for _, text := range []string{"", " ", ",", " , ", "https://a.example,", "\n"} {
+		for _, command := range [][]string{{"get", "Site"}, {"doctor"}, {"plan", "m.yaml"}, {"apply", "--auto-approve", "m.yaml"}} {
+			got := runWith(t.Context(), append(server, "PROXBOX_SYNC_ALLOWED_ORIGINS="+text), command...)
+			require.Equal(t, int(exitUsage), got.code, "%q in the environment: %s", text, got.stderr)
+			require.Contains(t, got.stderr, "empty")
+			got = runWith(t.Context(), server, append(command, "--allowed-origins="+text)...)
+			require.Equal(t, int(exitUsage), got.code, "%q as flag: %s", text, got.stderr)
+			require.Contains(t, got.stderr, "empty")
+		}
+	}
+	_, g := parse(t, []string{"PROXBOX_SYNC_ALLOWED_ORIGINS="}, "plan", "--allowed-origins=https://a.example, https://b.example", "--allowed-origins=https://c.example")
+	require.Equal(t, originsFlag{"https://a.example", "https://b.example", "https://c.example"}, g.Plan.AllowedOrigins)
 }

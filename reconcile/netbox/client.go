@@ -86,6 +86,15 @@ type call struct {
 	query   string // encoded
 	body    []byte
 	ifMatch string
+	scrub   *scrubber // of a write: knows the secrets in its body as well
+}
+
+// cleared is the scrubber for what is said of the answer to a request.
+func (q call) cleared(own *scrubber) *scrubber {
+	if q.scrub != nil {
+		return q.scrub
+	}
+	return own
 }
 
 // minHeaderSecret tells a header's value that may be a secret from one like "1"
@@ -148,7 +157,7 @@ func (c *Client) send(ctx context.Context, q call) (resp *http.Response, sent bo
 // redirect returns where to go next, or an error that says what to configure.
 func (c *Client) redirect(q call, from *url.URL, resp *http.Response) (*url.URL, error) {
 	fail := func(reason string) error {
-		return &Error{Status: resp.StatusCode, Reason: c.own.clean(reason, "the server redirects to another address"), stop: true}
+		return &Error{Status: resp.StatusCode, Reason: q.cleared(c.own).clean(reason, "the server redirects to another address"), stop: true}
 	}
 	next, err := from.Parse(resp.Header.Get("Location"))
 	if err != nil || resp.Header.Get("Location") == "" {
@@ -159,7 +168,8 @@ func (c *Client) redirect(q call, from *url.URL, resp *http.Response) (*url.URL,
 		return nil, fail("the server redirects to " + origin(next) + ", which is not followed: if that is NetBox, set the URL to it")
 	}
 	if q.method != http.MethodGet && q.method != http.MethodOptions {
-		return nil, fail("the server redirects a write to " + next.Path + ", which is not followed: set the URL to NetBox's own address")
+		// No path: a login page's may hold what was written.
+		return nil, fail("the server redirects a write, which is not followed: set the URL to NetBox's own address")
 	}
 	return next, nil
 }
@@ -190,6 +200,9 @@ func (c *Client) exchange(ctx context.Context, q call, target *url.URL) (*http.R
 		return nil, sent, c.networkError(ctx, err)
 	}
 	c.learn(resp)
+	if q.cleared(c.own).repeats(requestID(resp)) {
+		resp.Header.Del("X-Request-ID") // which is shown
+	}
 	status, request := resp.StatusCode, requestID(resp)
 	resp.Body = &countingBody{r: resp.Body, done: func(n int64) {
 		c.stats.received.Add(n)

@@ -24,8 +24,8 @@ func TestNoRefusalRepeatsASecret(t *testing.T) {
 		"trimmed and cut":          func(string) string { return quoted("value too long: " + secret[:14] + "…") },
 		"in the request's address": func(string) string { return quoted("https://h/?p=" + url.QueryEscape(secret)) },
 	}
-	for _, form := range encodings(secret) {
-		echoes["encoded as "+fmt.Sprint(len(echoes))] = func(string) string { return quoted("no: " + form + "!") }
+	for name, encode := range encoders {
+		echoes["encoded as "+name] = func(string) string { return quoted("no: " + encode(secret) + "!") }
 	}
 	var shape string
 	var status int

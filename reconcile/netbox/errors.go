@@ -191,6 +191,15 @@ func htmlHint(status int, contentType string) string {
 	return "the answer is not JSON " + what + ": is this NetBox?"
 }
 
+// notJSON explains an answer that is not JSON, without a secret that stands
+// where its content type should.
+func (s *scrubber) notJSON(resp *http.Response) string {
+	if kind := contentType(resp); !s.repeats(kind) {
+		return htmlHint(resp.StatusCode, kind)
+	}
+	return htmlHint(resp.StatusCode, "")
+}
+
 var contentTypeForm = regexp.MustCompile(`^[a-z0-9.+-]+/[a-z0-9.+-]+$`)
 
 func contentType(resp *http.Response) string {
@@ -236,7 +245,7 @@ func refusesToken(status int, messages []reconcile.FieldMessage) bool {
 func (c *Client) answerError(resp *http.Response, s *scrubber, known func(string) knownField) *Error {
 	e := &Error{Status: resp.StatusCode, Request: requestID(resp)}
 	if !isJSON(resp) {
-		e.Reason = htmlHint(resp.StatusCode, contentType(resp))
+		e.Reason = s.notJSON(resp)
 		if resp.StatusCode == http.StatusUnauthorized {
 			e.Err, e.stop = ErrToken, true
 		}

@@ -150,7 +150,8 @@ func (c *Client) request(ctx context.Context, t *target, w reconcile.Write) (cal
 			return q, nil, errors.New("its fields cannot be written as JSON")
 		}
 	}
-	return q, c.own.with(secrets), nil
+	q.scrub = c.own.with(secrets)
+	return q, q.scrub, nil
 }
 
 // guard is the If-Match of a write, "" where the server does not know it.
@@ -220,7 +221,7 @@ func (c *Client) outcome(t *target, w reconcile.Write, resp *http.Response, s *s
 	o := reconcile.Outcome{Status: resp.StatusCode, Request: requestID(resp), Row: w.Row}
 	switch code := resp.StatusCode; {
 	case code >= 200 && code <= 299:
-		return c.success(t, w, resp, o), nil
+		return c.success(t, w, resp, o, s), nil
 	case code >= 500 || code == http.StatusRequestTimeout:
 		o.Verdict = reconcile.Uncertain
 		e := c.answerError(resp, s, t.known)
@@ -254,7 +255,7 @@ var permissionOf = map[reconcile.Operation]string{
 }
 
 // success checks that an answer speaks of the object that was written.
-func (c *Client) success(t *target, w reconcile.Write, resp *http.Response, o reconcile.Outcome) reconcile.Outcome {
+func (c *Client) success(t *target, w reconcile.Write, resp *http.Response, o reconcile.Outcome, s *scrubber) reconcile.Outcome {
 	o.Verdict = reconcile.Done
 	if t.op == reconcile.OpDelete {
 		return o
@@ -265,7 +266,7 @@ func (c *Client) success(t *target, w reconcile.Write, resp *http.Response, o re
 		return o
 	}
 	if !isJSON(resp) {
-		return uncertain(htmlHint(resp.StatusCode, contentType(resp)))
+		return uncertain(s.notJSON(resp))
 	}
 	var object struct {
 		ID          json.Number `json:"id"`

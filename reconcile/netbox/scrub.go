@@ -1,11 +1,6 @@
 package netbox
 
 import (
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
-	"html"
-	"net/url"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -22,13 +17,9 @@ import (
 //     object. About a secret field the text is ours. A request without one can
 //     have nothing repeated: there the server may say that a secret is missing.
 
-const (
-	// A piece of a secret this long counts as the secret: servers cut texts.
-	pieceLength = 12
-	// Bytes of a secret whose encodings are looked for. Longer ones are keys and
-	// the like, found by their beginning, their pieces and their lines.
-	maxSecret = 4096
-)
+// maxMessageScan bounds how much of one message is looked at, in bytes. It is
+// more than is shown, so that a secret that was cut there is found whole.
+const maxMessageScan = 8 * maxMessageLength
 
 // Texts that stand in place of what a server said.
 const (
@@ -38,41 +29,26 @@ const (
 
 // scrubber recognizes texts that repeat secrets. It prints as its type.
 type scrubber struct {
-	forms   func() []string // in lower case
-	carries bool            // the request carried a secret of an object
+	known   func() *needles
+	carries bool // the request carried a secret of an object
 }
 
 func newScrubber(secrets []string) *scrubber {
-	seen := map[string]bool{}
-	var forms []string
+	n := newNeedles()
 	for _, s := range secrets {
-		for _, f := range encodings(s) {
-			if f = strings.ToLower(f); f != "" && !seen[f] {
-				seen[f] = true
-				forms = append(forms, f)
-			}
-		}
+		n.add(s)
 	}
-	return &scrubber{forms: hide(forms)}
+	return &scrubber{known: hide(n)}
 }
 
 // with returns a scrubber that knows the secrets of one request as well.
 func (s *scrubber) with(secrets []string) *scrubber {
 	more := newScrubber(secrets)
-	forms := append(append([]string(nil), s.forms()...), more.forms()...)
-	return &scrubber{forms: hide(forms), carries: len(secrets) > 0}
+	return &scrubber{known: hide(s.known().and(more.known())), carries: len(secrets) > 0}
 }
 
-// repeats reports whether a text has a secret in it.
-func (s *scrubber) repeats(text string) bool {
-	lower := strings.ToLower(text)
-	for _, f := range s.forms() {
-		if strings.Contains(lower, f) {
-			return true
-		}
-	}
-	return false
-}
+// repeats reports whether a text has a secret in it, as it stands or encoded.
+func (s *scrubber) repeats(text string) bool { return s.known().in(text) }
 
 // clean returns the text, or the other one when the text repeats a secret.
 func (s *scrubber) clean(text, instead string) string {
@@ -80,97 +56,6 @@ func (s *scrubber) clean(text, instead string) string {
 		return instead
 	}
 	return text
-}
-
-// encodings returns the forms in which a secret may come back.
-func encodings(secret string) []string {
-	if len(secret) > maxSecret {
-		secret = secret[:maxSecret]
-	}
-	trimmed := strings.TrimSpace(secret) // as the server stores it
-	if trimmed == "" {
-		return nil
-	}
-	list := []string{trimmed, hex.EncodeToString([]byte(trimmed)), url.QueryEscape(trimmed), url.PathEscape(trimmed)}
-	list = append(list, escapedForms(trimmed)...)
-	list = append(list, base64Forms(secret)...)
-	list = append(list, base64Forms(trimmed)...)
-	for line := range strings.Lines(trimmed) {
-		if line = strings.TrimSpace(line); len(line) >= pieceLength {
-			list = append(list, line)
-		}
-	}
-	for i := 0; i+pieceLength <= len(trimmed); i++ {
-		list = append(list, trimmed[i:i+pieceLength])
-	}
-	return list
-}
-
-// escapedForms are those of JSON, of Python's repr and of HTML.
-func escapedForms(text string) []string {
-	quoted, _ := json.Marshal(text) // a string always marshals
-	plainJSON := strings.Trim(string(quoted), `"`)
-	var ascii, python strings.Builder
-	for _, r := range text {
-		switch {
-		case r >= utf8.RuneSelf:
-			b, _ := json.Marshal(string(r))
-			ascii.WriteString(asciiEscape(r))
-			python.WriteString(strings.Trim(string(b), `"`))
-		default:
-			b, _ := json.Marshal(string(r))
-			ascii.WriteString(strings.Trim(string(b), `"`))
-			python.WriteString(map[rune]string{'\\': `\\`, '\'': `\'`, '\n': `\n`, '\r': `\r`, '\t': `\t`}[r])
-			if r != '\\' && r != '\'' && r != '\n' && r != '\r' && r != '\t' {
-				python.WriteRune(r)
-			}
-		}
-	}
-	escaped := html.EscapeString(text)
-	return []string{
-		plainJSON,
-		ascii.String(),
-		python.String(),
-		strings.ReplaceAll(text, `\`, `\\`),
-		strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(text),
-		strings.NewReplacer(`\`, `\\`, `"`, `\"`, "/", `\/`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(text),
-		escaped,
-		strings.NewReplacer("&#34;", "&quot;", "&#39;", "&#x27;").Replace(escaped),
-	}
-}
-
-// asciiEscape writes a rune as JSON's \u escapes, as Python's json does.
-func asciiEscape(r rune) string {
-	const digits = "0123456789abcdef"
-	unit := func(u rune) string {
-		return `\u` + string([]byte{digits[u>>12&15], digits[u>>8&15], digits[u>>4&15], digits[u&15]})
-	}
-	if r < 0x10000 {
-		return unit(r)
-	}
-	r -= 0x10000
-	return unit(0xd800+r>>10) + unit(0xdc00+r&0x3ff)
-}
-
-// base64Forms are the secret in base64, also inside a longer text: at each of
-// the three alignments without the characters that its neighbours decide.
-func base64Forms(text string) []string {
-	list := []string{base64.StdEncoding.EncodeToString([]byte(text)), base64.URLEncoding.EncodeToString([]byte(text))}
-	for shift := range 3 {
-		b := append(make([]byte, shift), text...)
-		for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			s := enc.EncodeToString(b)
-			from := []int{0, 2, 3}[shift]
-			to := len(s)
-			if len(b)%3 != 0 {
-				to-- // its last character also holds bits of what follows
-			}
-			if to-from >= 4 {
-				list = append(list, s[from:to])
-			}
-		}
-	}
-	return list
 }
 
 // standardSentences are NetBox's, which hold nothing of the values sent.
@@ -220,7 +105,11 @@ func (s *scrubber) messages(list []reconcile.FieldMessage, known func(string) kn
 			m.Field == "" && s.carries && !standardSentences.MatchString(m.Text):
 			add(reconcile.FieldMessage{Text: withheld})
 		default:
-			add(reconcile.FieldMessage{Field: m.Field, Text: s.clean(cut(m.Text, maxMessageLength), withheld)})
+			text := cut(m.Text, maxMessageLength)
+			if s.repeats(cut(m.Text, maxMessageScan)) {
+				text = withheld
+			}
+			add(reconcile.FieldMessage{Field: m.Field, Text: text})
 		}
 	}
 	return out
