@@ -19,7 +19,7 @@ func (f *file) parse() bool {
 	if !f.checkBytes() {
 		return false
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(f.data, bom)))
+	decoder := yaml.NewDecoder(bytes.NewReader(f.data))
 	for {
 		var doc yaml.Node
 		err := decoder.Decode(&doc)
@@ -121,7 +121,7 @@ func (f *file) indentingTab(line int) (reconcile.Position, bool) {
 // line returns the text of a line, "" for one that does not exist.
 func (f *file) line(number int) string {
 	n := 0
-	for line := range bytes.Lines(bytes.TrimPrefix(f.data, bom)) {
+	for line := range bytes.Lines(f.data) {
 		if n++; n == number {
 			return strings.TrimRight(string(line), "\r\n")
 		}
