@@ -10,7 +10,8 @@ import (
 
 // The bundle is one schema for a document of any kind, made for editors: it
 // completes and explains, and it is never stricter than the program, which
-// knows more (what patches bring, what references lead to). Two definitions a
+// knows more (what patches bring, what references lead to), but for one thing:
+// the required fields belong into the document that declares an object. Two definitions a
 // kind: K.fields has the properties, K adds what an object needs as a whole,
 // and K.selector is how others refer to it.
 
@@ -167,8 +168,16 @@ func kindDefs(k *Kind) (fields, whole object, err error) {
 			if props, err = bundleProperties(k, m.value); err != nil {
 				return nil, nil, err
 			}
-		case "required", "allOf":
+		case "required":
 			whole = append(whole, m)
+		case "allOf":
+			rules, err := lastingRules(m.value)
+			if err != nil {
+				return nil, nil, err
+			}
+			if len(rules) > 0 {
+				whole = append(whole, obj("allOf", rules)...)
+			}
 		}
 	}
 	fields = obj(
@@ -176,6 +185,57 @@ func kindDefs(k *Kind) (fields, whole object, err error) {
 		"properties", props, "additionalProperties", false,
 	)
 	return fields, whole, nil
+}
+
+// lastingRules returns the rules of an allOf that hold for one document: those
+// that a patch, by adding fields, could not satisfy.
+func lastingRules(raw json.RawMessage) ([]json.RawMessage, error) {
+	var rules, out []json.RawMessage
+	if err := json.Unmarshal(raw, &rules); err != nil {
+		return nil, err
+	}
+	for _, r := range rules {
+		var rule any
+		if err := json.Unmarshal(r, &rule); err != nil {
+			return nil, err
+		}
+		if !asksForFields(rule) {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// asksForFields reports whether a rule has, outside its condition, a required
+// field, or a condition that a field is missing.
+func asksForFields(rule any) bool {
+	switch rule := rule.(type) {
+	case []any:
+		return slices.ContainsFunc(rule, asksForFields)
+	case map[string]any:
+		for keyword, v := range rule {
+			switch keyword {
+			case "required":
+				return true
+			case "if", "not": // the other way round
+				if refuses(v) {
+					return true
+				}
+			default:
+				if asksForFields(v) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// refuses reports whether a condition may cease to hold with more fields.
+func refuses(condition any) bool {
+	m, _ := condition.(map[string]any)
+	not, ok := m["not"]
+	return ok && asksForFields(not)
 }
 
 func bundleProperties(k *Kind, raw json.RawMessage) (object, error) {
@@ -206,8 +266,8 @@ func bundleProperty(f *Field, keywords []member) object {
 		drop = []string{"type"}
 	case f.Class == ReferenceSet:
 		drop = []string{"items"}
-	case f.WriteOnly: // it may stand as ENC[…], which no limit is meant for
-		drop = []string{"minLength", "maxLength", "allOf", "enum"}
+	case f.WriteOnly: // it may stand as ENC[…], which no limit is meant for, or be left as null
+		drop = []string{"type", "minLength", "maxLength", "allOf", "enum"}
 	case f.Class == Time, f.Class == Address: // formats that editors do not have
 		drop = []string{"format"}
 	}
@@ -216,6 +276,12 @@ func bundleProperty(f *Field, keywords []member) object {
 		if !strings.HasPrefix(m.name, "x-") && !slices.Contains(drop, m.name) {
 			out = append(out, m)
 		}
+	}
+	switch {
+	case f.WriteOnly:
+		return append(out, obj("type", append(slices.Clone(f.Types), "null"))...)
+	case f.substantial():
+		return append(out, obj("pattern", `\S`)...)
 	}
 	switch f.Class {
 	case Reference:

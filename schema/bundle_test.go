@@ -108,6 +108,15 @@ func TestTheBundleAcceptsAndRefuses(t *testing.T) {
 		"settings":                                 {head + "kind: PluginSettings\nspec: {delete_orphans: false}", true},
 		"anything in custom fields but our marker": {endpoint + "spec: {name: a, mode: cluster, domain: x, custom_fields: {a: [1, {b: null}]}}", true},
 
+		"an endpoint whose host comes from a patch":    {endpoint + "spec: {name: a, mode: cluster}", true},
+		"a token key whose version comes from a patch": {head + "kind: NetBoxEndpoint\nspec: {name: a, token_key: k}", true},
+		"a secret that is left alone":                  {endpoint + "spec: {name: a, mode: cluster, domain: x, token_value: null}", true},
+		"a tag in another script":                      {head + "kind: Tag\nspec: {name: Höhe, slug: höhe_東京-2}", true},
+
+		"a slug with a space":                    {head + "kind: Tag\nspec: {name: a, slug: a b}", false},
+		"a slug with a sign":                     {head + "kind: Tag\nspec: {name: a, slug: a→b}", false},
+		"a name of white space":                  {head + "kind: Tag\nspec: {name: '  ', slug: a}", false},
+		"a secret that is a number":              {endpoint + "spec: {name: a, mode: cluster, domain: x, token_value: 5}", false},
 		"another version":                        {"apiVersion: proxbox-sync/v2\nkind: Site\nspec: {slug: a, name: b}", false},
 		"no kind":                                {head + "spec: {name: a}", false},
 		"an unknown kind":                        {head + "kind: ProxmoxEndpont\nspec: {name: a}", false},
@@ -127,7 +136,6 @@ func TestTheBundleAcceptsAndRefuses(t *testing.T) {
 		"a wrong type":                           {endpoint + "spec: {name: a, mode: cluster, domain: x, port: '8006'}", false},
 		"a missing field":                        {endpoint + "spec: {name: a, domain: x}", false},
 		"a missing field in items":               {head + "kind: ProxmoxStorage\nitems: [{name: a}]", false},
-		"no host":                                {endpoint + "spec: {name: a, mode: cluster}", false},
 		"a patch that is none":                   {endpoint + "metadata: {patch: false}\nspec: {name: a}", false},
 		"a key with both tokens":                 {head + "kind: NetBoxEndpoint\nspec: {name: a, domain: nb, token_version: v1, token_key: k}", false},
 		"a list for a reference":                 {head + "kind: ProxmoxCluster\nspec: {endpoint: [a], name: b, mode: cluster}", false},
@@ -182,7 +190,7 @@ func TestTheBundleIsNeverStricterThanTheKinds(t *testing.T) {
 
 func samples(f *Field) []any {
 	out := []any{
-		nil, true, "", "x", "x-1", "ff5722", "{node}", json.Number("0"), json.Number("1"), json.Number("5000"), json.Number("2.5"),
+		nil, true, "", "  ", " x ", "x", "x-1", "ff5722", "{node}", json.Number("0"), json.Number("1"), json.Number("5000"), json.Number("2.5"),
 		"192.0.2.7", "192.0.2.7/24", "192.0.2.0/24", "2001:db8::1/64", "2026-01-31", "2026-01-31T04:00:00.123Z",
 		[]any{}, []any{"a"}, map[string]any{}, map[string]any{"id": json.Number("4")}, strings.Repeat("x", 5000),
 	}
@@ -210,6 +218,28 @@ func TestTheBundleKeepsTheOrderOfFields(t *testing.T) {
 	again, err := Embedded().Bundle()
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(raw, again), "the bundle is always the same")
+}
+
+// Validators in other languages read patterns by ECMA-262 or by Python's rules:
+// what only some know would make the whole bundle useless there.
+func TestPatternsArePortable(t *testing.T) {
+	raw, err := Embedded().Bundle()
+	require.NoError(t, err)
+	texts := [][]byte{raw}
+	for _, k := range Embedded().Kinds() {
+		texts = append(texts, k.Raw)
+	}
+	unportable := regexp.MustCompile(`\\\\[pPAzZQEhHRXCK]|\(\?|\[\[:|\\\\x\{|\\u0000`)
+	found := 0
+	for _, text := range texts {
+		for _, m := range regexp.MustCompile(`"pattern": ?("(?:[^"\\]|\\.)*")`).FindAllSubmatch(text, -1) {
+			found++
+			if bad := unportable.Find(m[1]); bad != nil {
+				t.Errorf("the pattern %s has %s", m[1], bad)
+			}
+		}
+	}
+	require.Greater(t, found, 10)
 }
 
 func TestTheBundleHasNoVendorKeywords(t *testing.T) {

@@ -37,10 +37,13 @@ func (s *Set) validate(k *Kind, value map[string]any, form Form) (problems []Pro
 			problems = []Problem{{Keyword: "schema", Message: "can't be checked: a value is of a form that the checks do not know"}}
 		}
 	}()
-	w := walker{kind: k, rules: rules, rootRule: form == Create, unbearable: map[string]bool{}}
+	w := walker{kind: k, rules: rules, rootRule: form == Create, noted: map[Problem]bool{}, unbearable: map[string]bool{}}
 	instance := w.bounded("", value)
 	if form == Whole {
 		w.missing(value)
+	}
+	if form != Create {
+		w.blank(value)
 	}
 	if err := rules.schema.Validate(instance); err != nil {
 		ve, ok := err.(*jsonschema.ValidationError)
@@ -58,6 +61,7 @@ type walker struct {
 	kind     *Kind
 	rules    *ruleset
 	problems []Problem
+	noted    map[Problem]bool // the same
 	// unbearable are the pointers of numbers that were not passed on.
 	unbearable map[string]bool
 }
@@ -133,6 +137,22 @@ func (w *walker) missing(value map[string]any) {
 	}
 }
 
+// blank notes white space where the server wants a text: it would take it for
+// an empty one.
+func (w *walker) blank(value map[string]any) {
+	for _, f := range w.kind.Fields {
+		text, ok := value[f.Name].(string)
+		if ok && f.substantial() && text != "" && strings.TrimSpace(text) == "" {
+			w.add(Problem{Pointer: "/" + escapePointer(f.Name), Keyword: "minLength", Message: "must not be blank"})
+		}
+	}
+}
+
+// substantial reports whether a text must have more than white space.
+func (f *Field) substantial() bool {
+	return f.Class == Text && !f.WriteOnly && f.MinLength != nil && *f.MinLength > 0
+}
+
 // collect walks down to the leaves. On the way it stops at a rule, whose
 // description stands for all that is below, and at a choice between forms.
 func (w *walker) collect(e *jsonschema.ValidationError, value map[string]any) {
@@ -202,7 +222,8 @@ func (w *walker) add(p Problem) {
 	if f := w.kind.Field(p.Field); f != nil && f.WriteOnly && p.Pointer != "" && p.Keyword != "type" {
 		return
 	}
-	if !slices.Contains(w.problems, p) {
+	if !w.noted[p] {
+		w.noted[p] = true
 		w.problems = append(w.problems, p)
 	}
 }
@@ -241,7 +262,7 @@ func (s *Set) lints(k *Kind, value map[string]any) (out []Lint) {
 			out = nil
 		}
 	}()
-	w := walker{kind: k, unbearable: map[string]bool{}}
+	w := walker{kind: k, noted: map[Problem]bool{}, unbearable: map[string]bool{}}
 	instance := w.bounded("", value)
 	for i, l := range k.Lint {
 		if c.lint[i].Validate(instance) == nil {

@@ -31,7 +31,7 @@ type file struct {
 }
 
 func newFile(name string, data []byte, o Options) *file {
-	return &file{name: name, data: data, o: o, secrets: map[*yaml.Node]reconcile.Secret{}, leaves: map[string]*yaml.Node{}}
+	return &file{name: name, data: dropMarks(data), o: o, secrets: map[*yaml.Node]reconcile.Secret{}, leaves: map[string]*yaml.Node{}}
 }
 
 // at is the place of a node.

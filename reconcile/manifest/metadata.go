@@ -93,9 +93,11 @@ func (f *file) ignoreChanges(n *reconcile.Node) []reconcile.Ignore {
 		return nil
 	}
 	var out []reconcile.Ignore
+	have := make(map[string]bool, len(n.Items))
 	for _, item := range n.Items {
 		path, ok := f.text(item, "an entry of metadata.ignoreChanges")
-		if ok && !slices.ContainsFunc(out, func(x reconcile.Ignore) bool { return x.Path == path }) {
+		if ok && !have[path] {
+			have[path] = true
 			out = append(out, reconcile.Ignore{Path: path, Pos: item.Pos})
 		}
 	}

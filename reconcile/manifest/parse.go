@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -19,7 +17,7 @@ func (f *file) parse() bool {
 	if !f.checkBytes() {
 		return false
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(f.data, bom)))
+	decoder := yaml.NewDecoder(bytes.NewReader(f.data))
 	for {
 		var doc yaml.Node
 		err := decoder.Decode(&doc)
@@ -34,11 +32,6 @@ func (f *file) parse() bool {
 	}
 	return f.checkStructure()
 }
-
-var (
-	yamlError   = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-	anchorError = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`) // the only one without a line
-)
 
 // advice says in words of this program what the YAML library's terse messages
 // mean. The first part that a message contains decides.
@@ -69,27 +62,20 @@ const (
 // syntaxError reports what the YAML library said, without any text of the file
 // that its message may hold.
 func (f *file) syntaxError(err error) {
-	line, message := 1, ""
-	if m := yamlError.FindStringSubmatch(err.Error()); m != nil {
-		message = m[2]
-		if n, convErr := strconv.Atoi(m[1]); convErr == nil {
-			line = n
-		}
-	}
-	pos := reconcile.Position{File: f.name, Line: line, Column: f.firstColumn(line)}
-	if m := anchorError.FindStringSubmatch(message); m != nil {
-		if i := bytes.Index(f.data, []byte("*"+m[1])); i >= 0 {
-			pos = f.place(i)
-		}
-	}
-	if strings.Contains(message, "exceeded max depth") {
-		f.tooDeep(reconcile.Position{File: f.name})
+	if line, message := understand(err, 0); strings.Contains(message, "exceeded max depth") {
+		pos := f.deepest(f.documentStart(line))
+		f.tooDeep(pos)
 		return
+	}
+	line, message := complaint(f.data)
+	if message == "" { // it is about something that one line more has changed
+		line, message = understand(err, 0)
 	}
 	if tab, ok := f.indentingTab(line); ok {
 		f.report(tab, "tab-indentation", tabSummary, tabDetail)
 		return
 	}
+	pos, message := f.complaintPlace(line, message)
 	for _, a := range advice {
 		if strings.Contains(message, a.part) {
 			f.report(pos, "yaml-syntax", a.summary, a.detail)
@@ -97,6 +83,33 @@ func (f *file) syntaxError(err error) {
 		}
 	}
 	f.report(pos, "yaml-syntax", "this is not YAML", "Look at the indentation, the quotes and the brackets of this line and the one before.")
+}
+
+// complaintPlace is where a message of the YAML library is best looked at, and
+// the message that fits there.
+func (f *file) complaintPlace(line int, message string) (reconcile.Position, string) {
+	if m := anchorError.FindStringSubmatch(message); m != nil {
+		if i := bytes.Index(f.data, []byte("*"+m[1])); i >= 0 {
+			return f.place(i), message
+		}
+	}
+	column := 0
+	switch {
+	case strings.Contains(message, "node content") && f.ends(line):
+		if pos, bracket := f.open(line); bracket != 0 {
+			return pos, "did not find expected ',' or '" + string(bracket+2) + "'"
+		}
+	case strings.Contains(message, "expected key"), strings.Contains(message, "expected '-'"):
+		line = f.misfit(line, message)
+	case strings.Contains(message, "',' or ']'"):
+		column = unclosed(f.line(line), '[')
+	case strings.Contains(message, "',' or '}'"):
+		column = unclosed(f.line(line), '{')
+	}
+	if column == 0 {
+		column = f.firstColumn(line)
+	}
+	return reconcile.Position{File: f.name, Line: line, Column: column}, message
 }
 
 // firstColumn is where the text of a line begins.
@@ -120,11 +133,27 @@ func (f *file) indentingTab(line int) (reconcile.Position, bool) {
 
 // line returns the text of a line, "" for one that does not exist.
 func (f *file) line(number int) string {
-	n := 0
-	for line := range bytes.Lines(bytes.TrimPrefix(f.data, bom)) {
-		if n++; n == number {
-			return strings.TrimRight(string(line), "\r\n")
-		}
+	text := f.data[f.lineStart(number):]
+	return strings.TrimRight(string(text[:lineLength(text)]), "\r\n")
+}
+
+// lineStart is the offset of a line; of one that does not exist, the end.
+func (f *file) lineStart(number int) int {
+	if number < 1 {
+		return len(f.data)
 	}
-	return ""
+	offset := 0
+	for ; number > 1 && offset < len(f.data); number-- {
+		offset += lineLength(f.data[offset:])
+	}
+	return offset
+}
+
+// documentStart is the first line of the document that holds a line.
+func (f *file) documentStart(line int) int {
+	before := f.data[:f.lineStart(line)]
+	if i := bytes.LastIndex(before, []byte("\n---")); i >= 0 {
+		return 2 + bytes.Count(before[:i], []byte("\n"))
+	}
+	return 1
 }

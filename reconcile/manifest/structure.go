@@ -17,6 +17,7 @@ type structureCheck struct {
 	f    *file
 	open map[*yaml.Node]bool    // the anchored nodes that contain the current one
 	done map[*yaml.Node]measure // the anchored nodes that ended before it
+	sum  int                    // the values so far, aliases followed
 	bad  bool                   // the documents must not be walked with aliases followed
 }
 
@@ -25,13 +26,8 @@ type structureCheck struct {
 // (a key given twice) are reported, too.
 func (f *file) checkStructure() bool {
 	c := &structureCheck{f: f, open: map[*yaml.Node]bool{}, done: map[*yaml.Node]measure{}}
-	total := 0
 	for _, doc := range f.docs {
-		if total += c.node(doc, 0).nodes; total > f.o.MaxNodes && !c.bad {
-			f.tooMany(f.at(doc.Content[0]))
-			c.bad = true
-		}
-		if c.bad {
+		if c.node(doc, 0); c.bad {
 			return false
 		}
 	}
@@ -65,6 +61,7 @@ func (c *structureCheck) node(n *yaml.Node, depth int) measure {
 		c.open[n] = true
 	}
 	m := measure{nodes: 1}
+	c.count(1, n)
 	for _, child := range n.Content {
 		x := c.node(child, depth+1)
 		m.nodes = min(m.nodes+x.nodes, c.f.o.MaxNodes+1)
@@ -95,7 +92,16 @@ func (c *structureCheck) alias(n *yaml.Node, depth int) measure {
 		c.f.tooDeep(c.f.at(n))
 		c.bad = true
 	}
+	c.count(m.nodes, n)
 	return m
+}
+
+// count adds to the values of the file, of which n is or stands for some.
+func (c *structureCheck) count(nodes int, n *yaml.Node) {
+	if c.sum += nodes; c.sum > c.f.o.MaxNodes && !c.bad {
+		c.f.tooMany(c.f.at(n))
+		c.bad = true
+	}
 }
 
 // keys reports keys that are no text or stand twice.
