@@ -232,6 +232,8 @@ func markerWhy(o *Object, claim claim) string {
 	switch {
 	case o.Peer == nil:
 		return "created"
+	case o.copiedMarker:
+		return "adopted, its marker was another object's"
 	case claim == unmarked:
 		return "adopted"
 	case claim == theirs && o.Kind.Resource.Mode != schema.Singleton:

@@ -2,10 +2,13 @@ package reconcile
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"maps"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"proxbox-sync/schema"
@@ -169,6 +172,22 @@ func digest(parts ...string) string {
 // keyDigest is the digest of an object's kind and key.
 func (o *Object) keyDigest() string { return digest(o.Kind.Name, o.Key) }
 
+var cipherPart = regexp.MustCompile(`(data|iv|tag):([A-Za-z0-9+/=]+)`)
+
+// canonicalCipher writes the parts of a sops string in the one form that base64
+// has for their bytes: its last digit has bits that mean nothing, and whoever
+// sets them must not make an old secret look like a new one.
+func canonicalCipher(text string) string {
+	return cipherPart.ReplaceAllStringFunc(text, func(part string) string {
+		name, encoded, _ := strings.Cut(part, ":")
+		data, err := base64.StdEncoding.DecodeString(encoded)
+		if err != nil {
+			return part
+		}
+		return name + ":" + base64.StdEncoding.EncodeToString(data)
+	})
+}
+
 // fieldDigest is the digest of a value of a field of an object, "" for one that
 // must have none: a secret that does not stand encrypted in its file.
 func (o *Object) fieldDigest(f *schema.Field, name string, v any) string {
@@ -177,7 +196,7 @@ func (o *Object) fieldDigest(f *schema.Field, name string, v any) string {
 		if !s.Encrypted() {
 			return ""
 		}
-		text = s.Cipher()
+		text = canonicalCipher(s.Cipher())
 	} else {
 		text = portable(f, v)
 	}

@@ -163,27 +163,54 @@ func unmatched(live []*Object) []*Object {
 // the object is matched by its key like any other.
 func (l *linking) renamed(objects []*Object, live map[string][]*Object) []*Object {
 	var rest []*Object
+	declared := map[string]*Object{}
+	for _, o := range objects {
+		declared[o.Key] = o
+	}
+	claimed := map[string]*Object{}
 	for _, o := range objects {
 		old := l.oldObject(o)
-		if old == nil || l.live == nil || o.Key == "" {
-			rest = append(rest, o)
-			continue
-		}
-		from := live[old.Key]
 		switch {
-		case old.Key == o.Key || len(from) == 0:
+		case old == nil || o.Key == "" || old.Key == "" || old.Key == o.Key:
 			rest = append(rest, o)
-		case len(live[o.Key]) > 0:
-			l.diags = append(l.diags, Diagnostic{Severity: Error, Code: "rename-conflict", Pos: o.Doc.Pos, Object: o.String(),
-				Summary: fmt.Sprintf("renamedFrom: the server has both, the old %s and the new name", old.Display()),
-				Detail:  "remove metadata.renamedFrom, or one of the two objects; candidates: " + labels(append(slices.Clone(from), live[o.Key]...))})
-		case len(from) > 1:
-			l.severalLive(o, from)
+		case declared[old.Key] != nil:
+			l.renameConflict(o, declared[old.Key], fmt.Sprintf("renamedFrom: %s is declared as well", old.Display()),
+				"a new object under the old name would get its secrets and what refers to it: rename first, and declare the new object in a later run")
+		case claimed[old.Key] != nil:
+			l.renameConflict(o, claimed[old.Key], fmt.Sprintf("renamedFrom: two objects claim the old name %s", old.Display()),
+				"keep metadata.renamedFrom on one of them")
 		default:
-			pair(o, from[0])
+			claimed[old.Key] = o
+			if !l.renameLive(o, old, live) {
+				rest = append(rest, o)
+			}
 		}
 	}
 	return rest
+}
+
+func (l *linking) renameConflict(o, other *Object, summary, detail string) {
+	l.diags = append(l.diags, Diagnostic{Severity: Error, Code: "rename-conflict", Pos: o.Doc.Pos, Object: o.String(),
+		Summary: summary, Detail: detail, Related: []Related{{Pos: other.Doc.Pos, Message: "the other one"}}})
+}
+
+// renameLive pairs an object with the live one of its old key; false means that
+// there is none and the object is matched by its key.
+func (l *linking) renameLive(o, old *Object, live map[string][]*Object) bool {
+	from := live[old.Key]
+	switch {
+	case len(from) == 0:
+		return false
+	case len(live[o.Key]) > 0:
+		l.diags = append(l.diags, Diagnostic{Severity: Error, Code: "rename-conflict", Pos: o.Doc.Pos, Object: o.String(),
+			Summary: fmt.Sprintf("renamedFrom: the server has both, the old %s and the new name", old.Display()),
+			Detail:  "remove metadata.renamedFrom if they are two objects; candidates: " + labels(append(slices.Clone(from), live[o.Key]...))})
+	case len(from) > 1:
+		l.severalLive(o, from)
+	default:
+		pair(o, from[0])
+	}
+	return true
 }
 
 // oldObject is the object as it was called before: the key with the fields of

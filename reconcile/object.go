@@ -22,6 +22,7 @@ type Object struct {
 
 	// renamedFrom are the key fields of metadata.renamedFrom, on the desired side.
 	renamedFrom    map[string]any
+	copiedMarker   bool // Peer carries a marker that another object's key is in
 	renamedOutside bool // Peer was recognised by its marker, not by its key
 }
 

@@ -78,6 +78,12 @@ func (w *owning) admit(o *Object) (Marker, claim) {
 		return Marker{}, unmarked
 	}
 	old, claim := w.claim(o.Peer)
+	if claim == ours && !o.ownsKey(old.Key) {
+		// The marker is another object's: whoever put it here did not make this
+		// object ours. It counts as unmarked, so that prune never takes it for one
+		// that we created.
+		old, claim, o.copiedMarker = Marker{}, unmarked, true
+	}
 	report := func(trouble Trouble, code, summary, detail string) {
 		w.diags = append(w.diags, Diagnostic{Severity: Error, Trouble: trouble, Code: code, Pos: o.Doc.Pos, Object: o.String(),
 			Summary: summary, Detail: detail})
@@ -95,6 +101,12 @@ func (w *owning) admit(o *Object) (Marker, claim) {
 		report(Policy, "not-adopted", "it exists already and has no marker of ours", "--no-adopt forbids to adopt it")
 	}
 	return old, claim
+}
+
+// ownsKey reports whether a recorded key is the object's: the one it has in the
+// manifests, or the one the server still has.
+func (o *Object) ownsKey(recorded string) bool {
+	return recorded == o.keyDigest() || recorded == digest(o.Kind.Name, o.Peer.heldKey(0))
 }
 
 // share reports fields of the one settings object that two owners declare.

@@ -143,6 +143,11 @@ func TestWhatIsThereIsAdoptedReleasedOrLeftToItsOwner(t *testing.T) {
 		{"a marker of a newer version is not touched", "kind: Site\nspec: {slug: a, name: A}",
 			map[string]any{"v": reconcile.Number("2")}, nil, []string{"error: unknown-marker"}},
 		{"a marker that is text is not touched", "kind: Site\nspec: {slug: a, name: A}", "hello", nil, []string{"error: unknown-marker"}},
+		{"a copied marker does not make an object ours", "kind: Site\nspec: {slug: a, name: A}", foreign("prod"), nil,
+			[]string{"mark Site a (adopted, its marker was another object's)"}},
+		{"a copied marker is no way around --no-adopt", "kind: Site\nspec: {slug: a, name: A}", foreign("prod"),
+			func(w *reconcile.Ownership) { w.NoAdopt = true },
+			[]string{"mark Site a (adopted, its marker was another object's)", "refused: not-adopted"}},
 		{"createOnly never owns", "kind: Site\nmetadata: {createOnly: true}\nspec: {slug: a, name: A}", nil, nil, nil},
 		{"absent deletes", "kind: Site\nmetadata: {absent: true}\nspec: {slug: a}", nil, nil,
 			[]string{"delete Site a"}},
@@ -284,6 +289,33 @@ func TestStoredCredentialsAreNotPointedElsewhereByARenamedTarget(t *testing.T) {
 	o = owned()
 	o.Ownership.Partial = "only some paths were given"
 	require.Contains(t, plan(t, set, m, load(t, moved), o), "refused: retargeted-credentials")
+}
+
+// The last digit before == has four bits that mean nothing.
+func TestAnotherSpellingOfACiphertextIsNoNewSecret(t *testing.T) {
+	set := kinds(t)
+	m := marked(t, set)
+	at := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	door := func(tag string) []reconcile.Document {
+		return seal(load(t, "kind: Door\nspec: {name: d}"), "Door", "password", "ENC[AES256_GCM,data:bw==,iv:bw==,tag:"+tag+",type:str]", at)
+	}
+	apply(t, set, m, door("bw=="), owned())
+	require.Empty(t, plan(t, set, m, door("bx=="), owned()))
+	require.NotEmpty(t, plan(t, set, m, door("cw=="), owned()))
+}
+
+func TestRenamesThatCantBeTold(t *testing.T) {
+	for _, c := range []struct{ why, text string }{
+		{"the old name is declared as well", "kind: Site\nspec: {slug: a}\n---\nkind: Site\nmetadata: {renamedFrom: a}\nspec: {slug: x}"},
+		{"two objects claim one old name", "kind: Site\nmetadata: {renamedFrom: a}\nspec: {slug: x}\n---\nkind: Site\nmetadata: {renamedFrom: a}\nspec: {slug: z}"},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			set := kinds(t)
+			m := marked(t, set)
+			m.put("Site", map[string]any{"slug": "a"})
+			require.Equal(t, []string{"error: rename-conflict"}, plan(t, set, m, load(t, c.text), owned()))
+		})
+	}
 }
 
 func TestRenames(t *testing.T) {
