@@ -13,7 +13,7 @@ import (
 
 // gracePeriod is how long a run that writes nothing may take to end by itself
 // after the first signal.
-const gracePeriod = 500 * time.Millisecond
+const gracePeriod = 300 * time.Millisecond
 
 func main() {
 	forbidCoreDumps()
