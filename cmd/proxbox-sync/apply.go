@@ -88,6 +88,7 @@ func (c *applyCommand) refused(plan *reconcile.Plan) error {
 
 // carryOut applies a plan and shows how far it is.
 func (a *app) carryOut(server reconcile.Server, plan *reconcile.Plan) *reconcile.Report {
+	beginWriting(a.ctx)
 	_, isTerminal := terminal(a.stderr)
 	progress := render.NewProgress(a.stderr, a.errStyle(), isTerminal, time.Now)
 	defer progress.End()

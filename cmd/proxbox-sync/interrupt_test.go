@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -43,4 +44,56 @@ func TestAnInterruptAtThePromptSaysWhatDidNotHappen(t *testing.T) {
 	require.Equal(t, exitInterrupted, code)
 	require.Contains(t, stderr.String(), "error: interrupted: nothing was applied\n")
 	require.NotContains(t, stderr.String(), "context canceled")
+}
+
+func TestTheFirstSignalEndsARunThatWritesNothing(t *testing.T) {
+	signals := make(chan os.Signal, 2)
+	signals <- os.Interrupt
+	never := make(chan struct{})
+	defer close(never)
+	var stderr bytes.Buffer
+	code := supervise(signals, time.Nanosecond, &stderr, func(context.Context) int {
+		<-never // busy with something that doesn't look at its context
+		return 0
+	})
+	require.Equal(t, int(exitInterrupted), code)
+	require.Equal(t, "error: interrupted\n", stderr.String())
+}
+
+func TestTheFirstSignalLetsARunThatWritesFinish(t *testing.T) {
+	signals := make(chan os.Signal, 2)
+	var stderr bytes.Buffer
+	code := supervise(signals, time.Nanosecond, &stderr, func(ctx context.Context) int {
+		beginWriting(ctx)
+		signals <- os.Interrupt
+		<-ctx.Done() // asked to finish; the time is over as well
+		return int(exitPartly)
+	})
+	require.Equal(t, int(exitPartly), code)
+	require.Empty(t, stderr.String())
+}
+
+func TestTheSecondSignalEndsARunThatWrites(t *testing.T) {
+	signals := make(chan os.Signal, 2)
+	never := make(chan struct{})
+	defer close(never)
+	code := supervise(signals, time.Nanosecond, io.Discard, func(ctx context.Context) int {
+		beginWriting(ctx)
+		signals <- os.Interrupt
+		<-ctx.Done()
+		signals <- os.Interrupt
+		<-never
+		return 0
+	})
+	require.Equal(t, int(exitInterrupted), code)
+}
+
+func TestARunThatEndsByItselfAfterASignalSaysHow(t *testing.T) {
+	signals := make(chan os.Signal, 2)
+	signals <- os.Interrupt
+	code := supervise(signals, time.Hour, io.Discard, func(ctx context.Context) int {
+		<-ctx.Done()
+		return int(exitError)
+	})
+	require.Equal(t, int(exitError), code)
 }

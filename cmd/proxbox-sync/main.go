@@ -2,39 +2,65 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
+	"time"
 )
+
+// gracePeriod is how long a run that writes nothing may take to end by itself
+// after the first signal.
+const gracePeriod = 300 * time.Millisecond
 
 func main() {
 	forbidCoreDumps()
-	os.Exit(supervise(os.Args[1:]))
-}
-
-// supervise runs the program under the two signals that end it: the first asks
-// it to finish what is under way, the second ends it at once.
-func supervise(args []string) int {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
+	os.Exit(supervise(signals, gracePeriod, os.Stderr, func(ctx context.Context) int {
+		return run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
+	}))
+}
+
+// supervise runs the program under the signals that end it. Once it writes to a
+// server, the first one asks it to finish what is under way and report, and the
+// second ends it at once. Before, the first one ends it, if need be without
+// waiting for more than grace: there is nothing to finish.
+func supervise(signals <-chan os.Signal, grace time.Duration, stderr io.Writer, program func(context.Context) int) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var writing atomic.Bool
 	ended := make(chan int, 1)
-	go func() {
-		ended <- run(ctx, args, os.Environ(), os.Stdin, os.Stdout, os.Stderr)
-	}()
-	asked := false
+	go func() { ended <- program(context.WithValue(ctx, writingKey{}, &writing)) }()
+	var late <-chan time.Time
 	for {
 		select {
 		case code := <-ended:
 			return code
-		case <-signals:
-			if asked {
+		case <-late:
+			if !writing.Load() {
+				_, _ = fmt.Fprintln(stderr, "error: interrupted")
 				return int(exitInterrupted)
 			}
-			asked = true
+		case <-signals:
+			if late != nil {
+				return int(exitInterrupted)
+			}
+			late = time.After(grace)
 			cancel()
 		}
+	}
+}
+
+// writingKey is where a context holds whether the run has begun to write.
+type writingKey struct{}
+
+// beginWriting notes that from now on the run is not to be ended without a
+// report of what was written.
+func beginWriting(ctx context.Context) {
+	if writing, ok := ctx.Value(writingKey{}).(*atomic.Bool); ok {
+		writing.Store(true)
 	}
 }

@@ -36,11 +36,15 @@ func (c *validateCommand) Run(a *app) error {
 	if list.HasErrors() {
 		return failed(list, nil)
 	}
+	why := "no key"
+	if c.NoDecrypt {
+		why = "--no-decrypt"
+	}
 	if c.Format == "json" {
-		return render.ValidatedJSON(a.stdout, desired, list)
+		return render.ValidatedJSON(a.stdout, desired, why, list)
 	}
 	if err := render.Diagnostics(a.stderr, list, a.errStyle()); err != nil {
 		return err
 	}
-	return render.Validated(a.stdout, desired, a.style())
+	return render.Validated(a.stdout, desired, why, a.style())
 }

@@ -43,7 +43,7 @@ func TestJSONFormsMeetTheirSchemas(t *testing.T) {
 		"plan":     func(w io.Writer) error { return render.PlanJSON(w, plan, 0) },
 		"drift":    func(w io.Writer) error { return render.DriftJSON(w, reconcile.DriftOf(owned(set))) },
 		"report":   func(w io.Writer) error { return render.ReportJSON(w, report, approvals(report), 7) },
-		"validate": func(w io.Writer) error { return render.ValidatedJSON(w, state, mistakes) },
+		"validate": func(w io.Writer) error { return render.ValidatedJSON(w, state, "no key", mistakes) },
 		"objects":  func(w io.Writer) error { return render.ObjectsJSON(w, liveShops(set), nil) },
 		"doctor":   func(w io.Writer) error { return render.DoctorJSON(w, checkup, 0) },
 		"version": func(w io.Writer) error {

@@ -6,8 +6,9 @@ import (
 	"proxbox-sync/reconcile"
 )
 
-// Validated writes what validate found good, on one line with counts.
-func Validated(w io.Writer, state *reconcile.State, s Style) error {
+// Validated writes what validate found good, on one line with counts, and how
+// many secrets stayed sealed and why: nothing proves that they can be decrypted.
+func Validated(w io.Writer, state *reconcile.State, why string, s Style) error {
 	p := newPrinter(w, s)
 	counts, total := objectCounts(state)
 	if total == 0 {
@@ -15,6 +16,9 @@ func Validated(w io.Writer, state *reconcile.State, s Style) error {
 		return p.done()
 	}
 	p.line(p.paint(green, "OK"), ": ", count(total, "object"), " of ", count(len(counts), "kind"), ".")
+	if n := sealedSecrets(state); n > 0 {
+		p.line(count(n, "secret"), " not checked: ", why, ".")
+	}
 	return p.done()
 }
 
@@ -32,13 +36,45 @@ func objectCounts(state *reconcile.State) (map[string]int, int) {
 	return counts, total
 }
 
+// sealedSecrets counts the secrets that were not decrypted.
+func sealedSecrets(state *reconcile.State) int {
+	n := 0
+	if state == nil {
+		return 0
+	}
+	for _, list := range state.Objects {
+		for _, o := range list {
+			for _, v := range o.Fields {
+				if s, ok := v.(reconcile.Secret); ok && s.Sealed() {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
 // ValidatedJSON writes the same in the form ValidateFormat.
-func ValidatedJSON(w io.Writer, state *reconcile.State, list reconcile.Diagnostics) error {
+func ValidatedJSON(w io.Writer, state *reconcile.State, why string, list reconcile.Diagnostics) error {
 	counts, _ := objectCounts(state)
 	return encode(w, struct {
 		head
-		Objects map[string]int `json:"objects"`
-	}{success(ValidateFormat, list), counts})
+		Objects    map[string]int `json:"objects"`
+		NotChecked *notChecked    `json:"secrets_not_checked,omitempty"`
+	}{success(ValidateFormat, list), counts, notCheckedOf(state, why)})
+}
+
+// notChecked is how many secrets stayed sealed, and why.
+type notChecked struct {
+	Count int    `json:"count"`
+	Why   string `json:"why"`
+}
+
+func notCheckedOf(state *reconcile.State, why string) *notChecked {
+	if n := sealedSecrets(state); n > 0 {
+		return &notChecked{n, why}
+	}
+	return nil
 }
 
 // About is what version says.

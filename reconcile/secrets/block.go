@@ -281,6 +281,11 @@ func (b *block) foreign(allowed map[string]bool) *Error {
 	return nil
 }
 
+// has reports whether the file has a key of this type.
+func (b *block) has(kind string) bool {
+	return slices.ContainsFunc(b.keys, func(k key) bool { return k.kind == kind })
+}
+
 // pluginRecipient tells the recipients of plugins ("age1NAME1…") from those of
 // age itself, in the way sops does.
 func pluginRecipient(recipient string) bool {

@@ -167,7 +167,7 @@ func TestRunsNoProgramForAgeKeys(t *testing.T) {
 	t.Setenv("SOPS_AGE_SSH_PRIVATE_KEY_CMD", script)
 	t.Setenv("SOPS_GPG_EXEC", script)
 	file := encrypt(t, plainFile, recipe{groups: forAge(t, id), rule: rule})
-	for text, want := range map[string]secrets.Reason{"": secrets.NoKey, other.String(): secrets.WrongKey, "AGE-PLUGIN-X-1QQQ": secrets.NoKey} {
+	for text, want := range map[string]secrets.Reason{"": secrets.NoKey, other.String(): secrets.WrongKey, "AGE-PLUGIN-X-1QQQ": secrets.UnusableKey} {
 		environment := func(name string) string {
 			if name == "SOPS_AGE_KEY" {
 				return text
@@ -224,4 +224,6 @@ func TestOpensWithGnuPG(t *testing.T) {
 	})
 	failure := requireReason(t, opener(t, secrets.Options{Env: env{"GNUPGHOME": empty}.get}), file, secrets.NoKey, plainTexts...)
 	require.Contains(t, failure.Remedy, fingerprint)
+	require.Contains(t, failure.Remedy, "PGP keys: GnuPG was asked, with the keys in GNUPGHOME")
+	require.NotContains(t, failure.Remedy, "Age keys")
 }

@@ -12,6 +12,7 @@ type Reason string
 // The reasons.
 const (
 	NoKey             Reason = "no-key"              // no key of the kinds that the file needs is at hand
+	UnusableKey       Reason = "unusable-key"        // a key was named in the environment, and can't be used
 	WrongKey          Reason = "wrong-key"           // there are keys, and none of them opens the file
 	MACMismatch       Reason = "mac-mismatch"        // the file was changed after it was encrypted
 	Changed           Reason = "changed-value"       // an encrypted value was changed or moved

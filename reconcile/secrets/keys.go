@@ -29,18 +29,21 @@ const maxKeyFile = 1 << 20
 type keyring struct {
 	identities []age.Identity
 	trail      []string
+	// A variable names a key, and none of what it names can be used: somebody
+	// meant to decrypt.
+	unusable bool
 }
 
 // loadKeyring reads all places; a key in any of them will do.
 func loadKeyring(env func(string) string) *keyring {
 	k := &keyring{}
 	if text := env(envAgeKey); text != "" {
-		k.add(envAgeKey, text)
+		k.unusable = !k.add(envAgeKey, text)
 	} else {
 		k.trail = append(k.trail, envAgeKey+" is not set")
 	}
 	if name := env(envAgeKeyFile); name != "" {
-		k.addFile(envAgeKeyFile, name)
+		k.unusable = !k.addFile(envAgeKeyFile, name) || k.unusable
 	} else {
 		k.trail = append(k.trail, envAgeKeyFile+" is not set")
 	}
@@ -55,32 +58,33 @@ func loadKeyring(env func(string) string) *keyring {
 	return k
 }
 
-// addFile reads a key file. It may be a pipe, as shells make them.
-func (k *keyring) addFile(place, name string) {
+// addFile reads a key file, which may be a pipe, as shells make them, and
+// reports whether it gave a key.
+func (k *keyring) addFile(place, name string) bool {
 	file, err := os.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
 		k.trail = append(k.trail, place+": there is no such file")
-		return
+		return false
 	}
 	if err != nil {
 		k.trail = append(k.trail, place+" can't be opened")
-		return
+		return false
 	}
 	defer func() { _ = file.Close() }()
 	data, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
 	if err != nil || len(data) > maxKeyFile {
 		k.trail = append(k.trail, place+" can't be read")
-		return
+		return false
 	}
-	k.add(place, string(data))
+	return k.add(place, string(data))
 }
 
-// add takes the keys out of a text, one or several a line. What can't be used
-// is said without showing it.
-func (k *keyring) add(place, text string) {
+// add takes the keys out of a text, one or several a line, and reports whether
+// there was one. What can't be used is said without showing it.
+func (k *keyring) add(place, text string) bool {
 	if strings.HasPrefix(text, "age-encryption") || strings.HasPrefix(text, "-----BEGIN AGE") {
 		k.trail = append(k.trail, place+" holds a key file with a passphrase, which is not supported")
-		return
+		return false
 	}
 	before := len(k.identities)
 	for line := range strings.Lines(text) {
@@ -98,7 +102,9 @@ func (k *keyring) add(place, text string) {
 	}
 	if len(k.identities) == before {
 		k.trail = append(k.trail, place+" holds no age key")
+		return false
 	}
+	return true
 }
 
 func identity(word string) (id age.Identity, problem string) {
@@ -169,4 +175,19 @@ func findGnuPG(env func(string) string) gnupg {
 		}
 	}
 	return g
+}
+
+// trail says where PGP keys were looked for.
+func (g gnupg) trail() string {
+	folder := "GNUPGHOME"
+	if g.home == "" {
+		folder = "GnuPG's default folder, since GNUPGHOME is not set"
+	}
+	switch {
+	case g.binary:
+		return "GnuPG was asked, with the keys in " + folder
+	case g.ring != "":
+		return "GnuPG (gpg) is not installed; " + filepath.Base(g.ring) + " was read from " + folder
+	}
+	return "GnuPG (gpg) is not installed, and there is no keyring in " + folder
 }

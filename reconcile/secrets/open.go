@@ -40,7 +40,8 @@ type Options struct {
 	NoDecrypt bool
 	// SealWithoutKey leaves a file sealed that no key is at hand for, instead of
 	// an error: for runs that send nothing. A key that is there and doesn't open
-	// the file is an error all the same.
+	// the file is an error all the same, and so is one that SOPS_AGE_KEY or
+	// SOPS_AGE_KEY_FILE names and that can't be used.
 	SealWithoutKey bool
 	// AllowedKeys are keys beside age and PGP that may be asked for a data key,
 	// each as "TYPE=ADDRESS": the type as it stands in the sops block, the exact
@@ -178,14 +179,19 @@ func (p *Opener) noKey(tried bool, b *block) *Error {
 	e := &Error{Reason: NoKey, What: "there is no key to decrypt this file"}
 	if tried {
 		e.Reason, e.What = WrongKey, "none of the keys at hand decrypts this file"
+	} else if p.keyring.unusable && b.has("age") {
+		e.Reason, e.What = UnusableKey, "there is no key to decrypt this file: the one that "+envAgeKey+" or "+envAgeKeyFile+" names can't be used"
 	}
 	e.Remedy = "It is encrypted for "
 	if b.info.KeyGroups > 1 {
 		e.Remedy += fmt.Sprintf("%d groups of keys, several of which must be at hand: ", b.info.KeyGroups)
 	}
 	e.Remedy += shortList(b.info.Recipients) + ". "
-	if len(p.keyring.trail) > 0 {
+	if len(p.keyring.trail) > 0 && b.has("age") {
 		e.Remedy += "Age keys: " + strings.Join(p.keyring.trail, "; ") + ". "
+	}
+	if b.has("pgp") {
+		e.Remedy += "PGP keys: " + p.gnupg.trail() + ". "
 	}
 	e.Remedy += "To work without the secrets, use --no-decrypt."
 	return e

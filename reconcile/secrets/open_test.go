@@ -180,12 +180,14 @@ func TestNamesWhatIsMissingWhenNoKeyOpensTheFile(t *testing.T) {
 	}{
 		"there is no key at all":            {forID, env{}, secrets.NoKey, []string{id.Recipient().String(), "SOPS_AGE_KEY is not set"}},
 		"the key is another one":            {forID, env{"SOPS_AGE_KEY": other.String()}, secrets.WrongKey, []string{id.Recipient().String()}},
-		"the key is damaged":                {forID, env{"SOPS_AGE_KEY": id.String()[:60]}, secrets.NoKey, []string{"SOPS_AGE_KEY holds a damaged age secret key"}},
-		"the variable holds something else": {forID, env{"SOPS_AGE_KEY": "hunter2-canary"}, secrets.NoKey, []string{"something that is not an age secret key"}},
-		"the key file does not exist":       {forID, env{"SOPS_AGE_KEY_FILE": filepath.Join(folder, "no")}, secrets.NoKey, []string{"SOPS_AGE_KEY_FILE: there is no such file"}},
-		"the key file has a passphrase":     {forID, env{"SOPS_AGE_KEY_FILE": locked}, secrets.NoKey, []string{"passphrase"}},
+		"the key is damaged":                {forID, env{"SOPS_AGE_KEY": id.String()[:60]}, secrets.UnusableKey, []string{"SOPS_AGE_KEY holds a damaged age secret key"}},
+		"the variable holds something else": {forID, env{"SOPS_AGE_KEY": "hunter2-canary"}, secrets.UnusableKey, []string{"something that is not an age secret key"}},
+		"the key file does not exist":       {forID, env{"SOPS_AGE_KEY_FILE": filepath.Join(folder, "no")}, secrets.UnusableKey, []string{"SOPS_AGE_KEY_FILE: there is no such file"}},
+		"the key file has a passphrase":     {forID, env{"SOPS_AGE_KEY_FILE": locked}, secrets.UnusableKey, []string{"passphrase"}},
 		"the key comes from a command":      {forID, env{"SOPS_AGE_KEY_CMD": "echo " + id.String()}, secrets.NoKey, []string{"SOPS_AGE_KEY_CMD is not used"}},
-		"there is no PGP keyring":           {forFingerprint, env{"GNUPGHOME": folder}, secrets.NoKey, []string{"pgp " + fingerprint}},
+		"there is no PGP keyring":           {forFingerprint, env{"GNUPGHOME": folder}, secrets.NoKey, []string{"pgp " + fingerprint, "PGP keys: GnuPG (gpg) is not installed, and there is no keyring in GNUPGHOME"}},
+		"there is no PGP key, and no home":  {forFingerprint, env{}, secrets.NoKey, []string{"there is no keyring in GnuPG's default folder, since GNUPGHOME is not set"}},
+		"a key that PGP has no use for":     {forFingerprint, env{"GNUPGHOME": folder, "SOPS_AGE_KEY": "hunter2-canary"}, secrets.NoKey, []string{"GNUPGHOME"}},
 		"the PGP keyring holds another key": {forFingerprint, env{"GNUPGHOME": empty}, secrets.WrongKey, []string{"pgp " + fingerprint}},
 		"only one of two groups has a key":  {twoGroups, env{"SOPS_AGE_KEY": id.String()}, secrets.WrongKey, []string{"2 groups"}},
 	} {
@@ -196,6 +198,7 @@ func TestNamesWhatIsMissingWhenNoKeyOpensTheFile(t *testing.T) {
 				require.Contains(t, failure.Remedy, text)
 			}
 			require.NotContains(t, failure.Remedy, strangers)
+			require.Equal(t, strings.Contains(c.file, "recipient: age1"), strings.Contains(failure.Remedy, "Age keys:"), "age is named where it helps")
 		})
 	}
 }
@@ -212,6 +215,32 @@ func TestLeavesAFileSealedThatNoKeyIsAtHandForWhenAsked(t *testing.T) {
 	}
 	wrong := opener(t, secrets.Options{Env: env{"SOPS_AGE_KEY": other.String()}.get, SealWithoutKey: true})
 	requireReason(t, wrong, file, secrets.WrongKey)
+}
+
+// A key that was named was meant to be used: without it nothing was checked.
+func TestAKeyThatWasNamedAndCannotBeUsedIsNoMissingKey(t *testing.T) {
+	id := ageKey(t)
+	t.Setenv("PATH", t.TempDir())
+	folder := t.TempDir()
+	empty := filepath.Join(folder, "empty")
+	require.NoError(t, os.WriteFile(empty, []byte("# no key yet\n"), 0o600))
+	file := encrypt(t, plainFile, recipe{groups: forAge(t, id), rule: rule})
+	for name, e := range map[string]env{
+		"a file that isn't there":          {"SOPS_AGE_KEY_FILE": filepath.Join(folder, "nosuch")},
+		"a folder":                         {"SOPS_AGE_KEY_FILE": folder},
+		"a file without a key":             {"SOPS_AGE_KEY_FILE": empty},
+		"something else than a key":        {"SOPS_AGE_KEY": "hunter2-canary"},
+		"blanks":                           {"SOPS_AGE_KEY": "  "},
+		"a key of a plugin":                {"SOPS_AGE_KEY": "AGE-PLUGIN-YUBIKEY-1QQQ"},
+		"no key, and a file that is there": {"SOPS_AGE_KEY": "hunter2-canary", "SOPS_AGE_KEY_FILE": empty},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, seal := range []bool{false, true} {
+				p := opener(t, secrets.Options{Env: e.get, SealWithoutKey: seal})
+				requireReason(t, p, file, secrets.UnusableKey, append(plainTexts, "hunter2-canary", "YUBIKEY-1QQQ")...)
+			}
+		})
+	}
 }
 
 func TestOpensFilesConcurrently(t *testing.T) {
