@@ -110,7 +110,7 @@ func TestTheBundleAcceptsAndRefuses(t *testing.T) {
 
 		"an endpoint whose host comes from a patch":    {endpoint + "spec: {name: a, mode: cluster}", true},
 		"a token key whose version comes from a patch": {head + "kind: NetBoxEndpoint\nspec: {name: a, token_key: k}", true},
-		"a secret that is left alone":                  {endpoint + "spec: {name: a, mode: cluster, domain: x, token_value: null}", true},
+		"a secret that is null":                        {endpoint + "spec: {name: a, mode: cluster, domain: x, token_value: null}", true},
 		"a tag in another script":                      {head + "kind: Tag\nspec: {name: Höhe, slug: höhe_東京-2}", true},
 
 		"a slug with a space":                    {head + "kind: Tag\nspec: {name: a, slug: a b}", false},
