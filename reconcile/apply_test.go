@@ -199,7 +199,7 @@ func TestASecretThatAChangeMakesNecessaryIsSent(t *testing.T) {
 	m := newMemory(set)
 	m.put("Vault", map[string]any{"name": "v", "version": "v1"})
 	docs := func(version string) []reconcile.Document {
-		return load(t, "kind: Vault\nspec: {name: v, version: "+version+", password: p}")
+		return load(t, "kind: Vault\nspec: {name: v, version: "+version+map[string]string{"v1": "}", "v2": ", password: p}"}[version])
 	}
 	require.Empty(t, steps(mustPlan(t, set, m, docs("v1"), planOptions())))
 	plan := mustPlan(t, set, m, docs("v2"), planOptions())
@@ -211,4 +211,45 @@ func TestASecretThatAChangeMakesNecessaryIsSent(t *testing.T) {
 	_, diags, err := reconcile.MakePlan(context.Background(), set, m, load(t, "kind: Vault\nspec: {name: w, version: v2}"), planOptions())
 	require.NoError(t, err)
 	require.Equal(t, "needed-secret", diags.Errors()[0].Code)
+}
+
+func TestASecretDoesNotFollowAnEndpointThatWasMovedMeanwhile(t *testing.T) {
+	set := kinds(t)
+	m := newMemory(set)
+	row := m.put("Door", map[string]any{"name": "d", "domain": "here", "port": reconcile.Number("1")})
+	o := planOptions()
+	o.SendSecrets = []reconcile.SecretSelection{{}}
+	plan := mustPlan(t, set, m, load(t, "kind: Door\nspec: {name: d, domain: here, port: 2, password: hunter2}"), o)
+	r := m.rows["Door"][row]
+	r.Version, r.Fields = "touched", map[string]any{"name": "d", "domain": "evil", "port": reconcile.Number("1")}
+	m.rows["Door"][row] = r
+	report := reconcile.Apply(context.Background(), plan, m, reconcile.ApplyOptions{})
+	require.Equal(t, reconcile.Conflicted, report.Steps[0].Result)
+	require.NotContains(t, m.rows["Door"][row].Fields, "password")
+}
+
+func TestANamesakeThatAppearedMeanwhileIsAConflict(t *testing.T) {
+	set := kinds(t)
+	m := newMemory(set)
+	m.put("Door", map[string]any{"name": "d", "domain": "old"})
+	docs := load(t, "kind: Door\nspec: {name: d, domain: old}\n---\nkind: Door\nspec: {name: d, domain: new, password: hunter2}")
+	plan := mustPlan(t, set, m, docs, planOptions())
+	require.Len(t, plan.Steps, 1)
+	other := mustPlan(t, set, m, docs, planOptions())
+	m.put("Door", map[string]any{"name": "d", "domain": "third"})
+	require.Equal(t, reconcile.Conflicted, reconcile.Apply(context.Background(), plan, m, reconcile.ApplyOptions{}).Steps[0].Result)
+
+	delete(m.rows["Door"], m.next) // without it the namesake that was known is none of its business
+	require.Equal(t, reconcile.Applied, reconcile.Apply(context.Background(), other, m, reconcile.ApplyOptions{}).Steps[0].Result)
+}
+
+func TestASecretThatTheServerWouldDropIsRefused(t *testing.T) {
+	set := kinds(t)
+	m := newMemory(set)
+	m.put("Vault", map[string]any{"name": "v", "version": "v1"})
+	o := planOptions()
+	o.SendSecrets = []reconcile.SecretSelection{{}}
+	_, diags, err := reconcile.MakePlan(context.Background(), set, m, load(t, "kind: Vault\nmetadata: {existing: true}\nspec: {name: v, password: hunter2}"), o)
+	require.NoError(t, err)
+	require.Equal(t, []string{`4:27 wasted-secret the server would drop secret field "password": v1 has no password`}, lines(diags.Errors()))
 }

@@ -32,6 +32,11 @@ type Change struct {
 	// RenamedOutside says that somebody renamed it there.
 	RenamedFrom    string
 	RenamedOutside bool
+	// held are the declared fields that were as declared when the plan was made:
+	// the step stands on them, too.
+	held []*schema.Field
+	// namesakes are the rows that had the key of a create when the plan was made.
+	namesakes []RowID
 	// Takes is what a delete takes along beyond the plan's own deletes.
 	Takes []Taken
 }

@@ -42,7 +42,7 @@ func (a *applying) locateCreate(s *Step) (standing, error) {
 	}
 	var found []Row
 	err := a.read(Query{Kind: c.Object().Kind.Name, Fields: fieldNames(c), Where: where}, func(r Row) error {
-		if a.agrees(c, r, extraDeclared(c.Object())) {
+		if !slices.Contains(c.namesakes, r.ID) {
 			found = append(found, r)
 		}
 		return nil
@@ -56,7 +56,7 @@ func (a *applying) locateCreate(s *Step) (standing, error) {
 		return elsewhere, nil
 	}
 	a.rows[c.Object()], a.versions[c.Object()] = found[0].ID, found[0].Version
-	if a.agreesAll(c, found[0], wanted) && c.markerIs(found[0], true) {
+	if a.agreesAll(c, found[0], wanted) && a.agrees(c, found[0], extraDeclared(c.Object())) && c.markerIs(found[0], true) {
 		return after, nil
 	}
 	return elsewhere, nil
@@ -79,6 +79,9 @@ func (a *applying) locateUpdate(s *Step) (standing, error) {
 		return elsewhere, nil
 	}
 	a.versions[c.Object()] = row.Version
+	if !a.holds(c, *row) {
+		return elsewhere, nil
+	}
 	done := a.agreesAll(c, *row, wanted) && c.markerIs(*row, true)
 	switch {
 	case done && len(c.Secrets) == 0:
@@ -132,6 +135,9 @@ func fieldNames(c *Change) []string {
 	for _, fc := range c.Fields {
 		names = append(names, fc.Field.Name)
 	}
+	for _, f := range c.held {
+		names = append(names, f.Name)
+	}
 	if c.Marker != nil {
 		names = append(names, customFields)
 	}
@@ -154,6 +160,17 @@ func (a *applying) agreesAll(c *Change, r Row, value func(FieldChange) any) bool
 			f = &schema.Field{Name: fc.Name, Class: schema.JSON}
 		}
 		if canonical(f, a.wireValue(fc.Field, value(fc))) != canonical(f, live) {
+			return false
+		}
+	}
+	return true
+}
+
+// holds reports whether the declared fields that a change leaves alone are still
+// as they were: a secret must not follow an endpoint that was moved meanwhile.
+func (a *applying) holds(c *Change, r Row) bool {
+	for _, f := range c.held {
+		if canonical(f, a.wireValue(f, c.Desired.Fields[f.Name])) != canonical(f, r.Fields[f.Name]) {
 			return false
 		}
 	}

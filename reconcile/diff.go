@@ -27,7 +27,7 @@ type Difference struct {
 // Diff compares linked states. It returns the objects that differ, by kind and
 // in the order of the manifests, and what speaks against changing one.
 func Diff(set *schema.Set, desired, live *State, o DiffOptions) (Difference, Diagnostics) {
-	d := &differing{set: set, options: o, out: Difference{Unchanged: map[string]int{}},
+	d := &differing{set: set, live: live, options: o, out: Difference{Unchanged: map[string]int{}},
 		own: &owning{Ownership: o.Ownership, attached: live.Marked}}
 	for _, kind := range sortedKeys(desired.Objects) {
 		for _, object := range desired.Objects[kind] {
@@ -45,6 +45,8 @@ func Diff(set *schema.Set, desired, live *State, o DiffOptions) (Difference, Dia
 // differing is the work of one call of Diff.
 type differing struct {
 	set     *schema.Set
+	live    *State
+	keys    map[string]map[string][]RowID // rows by kind and key
 	options DiffOptions
 	own     *owning
 	out     Difference
@@ -130,6 +132,8 @@ func (d *differing) fields(change *Change, old Marker, ignored []string) {
 		}
 		if fc, differs := compareField(f, want, live.Fields[f.Name], inner); differs {
 			change.Fields = append(change.Fields, fc)
+		} else if len(inner) == 0 {
+			change.held = append(change.held, f)
 		}
 	}
 	if d.own.carries(o) {
@@ -169,7 +173,40 @@ func (d *differing) secrets(change *Change, old Marker, claim claim) map[string]
 		}
 		d.out.Secrets = append(d.out.Secrets, state)
 	}
+	d.wasted(change)
 	return sent
+}
+
+// wasted reports secrets that the server would drop without a word, since the
+// rules of the kind exclude them with the values that the object has there: a
+// secret can't be read back to notice it.
+func (d *differing) wasted(change *Change) {
+	if len(change.Secrets) == 0 || change.Live == nil {
+		return
+	}
+	o, merged := change.Desired, map[string]any{}
+	for _, fields := range []map[string]any{change.Live.Fields, o.Fields} {
+		for name, v := range fields {
+			if f := o.Kind.Field(name); f != nil && !f.WriteOnly && !f.ReadOnly {
+				merged[name] = forSchema(v)
+			}
+		}
+	}
+	without := d.set.Validate(o.Kind, merged, schema.Whole)
+	for _, s := range change.Secrets {
+		if v, ok := o.Fields[s.Name].(Secret); !ok || !v.Encrypted() && v.Sealed() {
+			continue
+		}
+		merged[s.Name] = Redacted
+		for _, p := range d.set.Validate(o.Kind, merged, schema.Whole) {
+			if !slices.Contains(without, p) {
+				d.diags = append(d.diags, Diagnostic{Severity: Error, Code: "wasted-secret", Pos: o.fieldPos(s.Name), Object: o.String(), Field: s.Name,
+					Summary: fmt.Sprintf("the server would drop secret field %q: %s", s.Name, p.Message),
+					Detail:  "that is how the object is on the server; declare the fields that the rule speaks of, or remove the secret"})
+			}
+		}
+		delete(merged, s.Name)
+	}
 }
 
 // needed lists the write-only fields that a change makes necessary: the rules of
@@ -242,8 +279,23 @@ func markerWhy(o *Object, claim claim) string {
 	return "updated"
 }
 
+// rowsOfKey lists the live objects that have the key of a desired one.
+func (d *differing) rowsOfKey(o *Object) []RowID {
+	kind := o.Kind.Name
+	if d.keys == nil {
+		d.keys = map[string]map[string][]RowID{}
+	}
+	if d.keys[kind] == nil {
+		d.keys[kind] = map[string][]RowID{}
+		for _, live := range d.live.Objects[kind] {
+			d.keys[kind][live.Key] = append(d.keys[kind][live.Key], live.Row)
+		}
+	}
+	return d.keys[kind][o.Key]
+}
+
 func (d *differing) creation(o *Object) *Change {
-	change := &Change{Action: Create, Desired: o}
+	change := &Change{Action: Create, Desired: o, namesakes: d.rowsOfKey(o)}
 	sent := map[string]bool{}
 	for _, f := range o.Kind.Fields {
 		v, declared := o.Fields[f.Name]

@@ -215,6 +215,19 @@ func (n *needs) object(o *Object) {
 	for name, v := range o.Fields {
 		n.field(o.Kind, name)
 		n.value(v)
+		if o.Kind.Field(name).WriteOnly {
+			n.choices(o.Kind)
+		}
+	}
+}
+
+// choices notes the fields by which the rules of a kind tell which secrets the
+// server takes.
+func (n *needs) choices(kind *schema.Kind) {
+	for _, f := range kind.Fields {
+		if f.Class == schema.Choice {
+			n.field(kind, f.Name)
+		}
 	}
 }
 

@@ -99,6 +99,11 @@ func (a *app) plan(in planning) (*netbox.Client, *reconcile.Plan, error) {
 	}
 	options.Ownership = policy.own
 	options.Ownership.Partial = partial(in.manifestFlags, in.Select, p, a, docs)
+	if options.Ownership.Partial != "" && in.Prune == nil {
+		// A standing setting of the project file prunes in whole runs only; a flag
+		// that can't be heeded is refused.
+		options.Ownership.Prune = false
+	}
 	plan, more, err := reconcile.MakePlan(a.ctx, set, client, docs, options)
 	list = append(append(list, policy.notes...), more...).Sorted()
 	if err != nil || plan == nil {
