@@ -120,7 +120,7 @@ spec: {name: {p}-pve, mode: cluster, domain: {p}.example, password: x}
 			token := w.limited(t, 2, true, grant{kinds: []string{"Tag"}})
 			before := w.count()
 			out := w.cliAs(t, token, "apply", "--auto-approve", file)
-			require.Equal(t, 1, out.code, "%s%s", out.stdout, out.stderr)
+			require.Equal(t, int(exitError), out.code, "%s%s", out.stdout, out.stderr)
 			require.Contains(t, out.stderr, "dcim.view_site")
 			require.Empty(t, w.writes(before))
 		})

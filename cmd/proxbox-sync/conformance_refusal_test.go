@@ -192,7 +192,7 @@ func itoa(row reconcile.RowID) string {
 
 // TestConformanceConflicts lets somebody else change an object between plan and
 // apply. What they changed stands, and whether it concerns the plan is told by
-// meaning, not by a time. Servers without ETags are looked at right before.
+// meaning, not by a time: where the server can't guard a write, apply looks first.
 func TestConformanceConflicts(t *testing.T) {
 	eachServer(t, func(t *testing.T, w *world) {
 		for name, c := range map[string]struct {
