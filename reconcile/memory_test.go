@@ -118,6 +118,7 @@ type memory struct {
 	before, after func(kind string, op reconcile.Operation, w reconcile.Write) *reconcile.Outcome
 	// without names the fields that this server does not have.
 	without map[string]bool
+	mute    bool // Describe is forbidden
 	// elsewhere counts the rows at paths that no kind describes.
 	elsewhere map[string]int
 }
@@ -140,6 +141,9 @@ func (m *memory) Instance(context.Context) (reconcile.Instance, error) {
 }
 
 func (m *memory) Describe(_ context.Context, kind string) (reconcile.Ability, error) {
+	if m.mute {
+		return reconcile.Ability{}, reconcile.ErrForbidden
+	}
 	a := reconcile.Ability{Fields: map[string]reconcile.FieldAbility{}}
 	for _, f := range m.set.Kind(kind).Fields {
 		if !m.without[f.Name] {

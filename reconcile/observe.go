@@ -400,6 +400,9 @@ func (a *abilities) check(ctx context.Context, kind *schema.Kind, objects []*Obj
 		return nil
 	}
 	ability, err := a.server.Describe(ctx, kind.Name)
+	if errors.Is(err, ErrForbidden) {
+		ability, err = Ability{}, nil // what can't be asked is not checked, and said so
+	}
 	if err != nil {
 		return fmt.Errorf("asking what the server knows of %s: %w", kind.Name, err)
 	}

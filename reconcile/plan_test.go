@@ -303,3 +303,11 @@ func TestOnlyNeededFieldsAreRead(t *testing.T) {
 	}
 	require.Empty(t, cmp.Diff(map[string][]string{"Store": {"cluster", "name", "size"}, "Cluster": {"name"}}, got))
 }
+
+func TestWhatTheTokenMayNotAskIsSaidToBeUnchecked(t *testing.T) {
+	set := kinds(t)
+	m := newMemory(set)
+	m.mute = true
+	plan := mustPlan(t, set, m, load(t, "kind: Door\nspec: {name: a, password: p}"), planOptions())
+	require.Contains(t, lines(plan.Diagnostics)[0], "unchecked-fields not checked with this token")
+}
