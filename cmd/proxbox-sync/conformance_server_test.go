@@ -59,6 +59,7 @@ type world struct {
 	tokenV1    string        // v1, of a superuser
 	tag        string        // begins every name that a test makes
 	changes    *atomic.Int64 // requests of the test that may have changed something
+	shared     *sharedThings
 	http       *http.Client
 }
 
@@ -111,14 +112,19 @@ func newRealWorld(t testing.TB, address string) *world {
 	w.real, w.token, w.tokenV1 = true, os.Getenv(envNetBoxToken), os.Getenv(envNetBoxTokenV1)
 	require.NotEmpty(t, w.token, envNetBoxToken+" is not set")
 	require.NotEmpty(t, w.tokenV1, envNetBoxTokenV1+" is not set")
-	t.Cleanup(func() { w.deleteAll(t) })
+	t.Cleanup(func() {
+		asked := w.count()
+		w.deleteAll(t)
+		t.Logf("%d requests, %d more to delete what they made", asked, w.count()-asked)
+	})
 	return w
 }
 
 func newWorld(t testing.TB, server http.Handler, set *schema.Set) *world {
 	t.Helper()
 	w := &world{traffic: &traffic{next: server}, set: set, tag: newTag(), changes: new(atomic.Int64),
-		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}}
+		shared: &sharedThings{things: map[string][]*thing{}},
+		http:   &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}}
 	front := httptest.NewServer(w.traffic)
 	t.Cleanup(func() {
 		front.Close()
