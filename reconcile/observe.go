@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -19,17 +18,12 @@ const readsAtOnce = 4
 
 // Observe reads what the desired objects need of the server: the live objects
 // of their kinds, and of the kinds that their keys and references lead to, each
-// with no more fields than are compared. Diagnostics say what the server does
-// not have or the token may not see; the error is for a server that can't be
-// read at all.
-func Observe(ctx context.Context, set *schema.Set, server Server, desired *State) (*State, Diagnostics, error) {
-	return ObserveOwned(ctx, set, server, desired, Ownership{})
-}
-
-// ObserveOwned is Observe for a run with an owner: it also reads the markers,
+// with no more fields than are compared. With an owner it also reads the markers
 // and, unless the run is a partial one, the objects of every kind that may have
-// one. It costs one request more, for the custom field itself.
-func ObserveOwned(ctx context.Context, set *schema.Set, server Server, desired *State, own Ownership) (*State, Diagnostics, error) {
+// one; that costs one request more, for the custom field itself. Diagnostics say
+// what the server does not have or the token may not see; the error is for a
+// server that can't be read at all.
+func Observe(ctx context.Context, set *schema.Set, server Server, desired *State, own Ownership) (*State, Diagnostics, error) {
 	needs := newNeeds(set)
 	for _, kind := range sortedKeys(desired.Objects) {
 		for _, o := range desired.Objects[kind] {
@@ -168,101 +162,6 @@ func List(ctx context.Context, set *schema.Set, server Server, q Query) (*State,
 	return live, reading.coverage[q.Kind], nil
 }
 
-// needs collects the fields to read by kind.
-type needs struct {
-	set    *schema.Set
-	wanted map[string]map[string]bool
-}
-
-func newNeeds(set *schema.Set) *needs {
-	return &needs{set: set, wanted: map[string]map[string]bool{}}
-}
-
-// field notes that a field of a kind is needed, and with it the keys of what it
-// refers to.
-func (n *needs) field(kind *schema.Kind, name string) {
-	f := kind.Field(name)
-	if f == nil || f.WriteOnly {
-		return
-	}
-	n.key(kind)
-	if n.wanted[kind.Name][name] {
-		return
-	}
-	n.wanted[kind.Name][name] = true
-	if f.Ref != nil {
-		n.key(n.set.Kind(f.Ref.Kind))
-	}
-}
-
-// key notes that objects of a kind are needed, by their natural key.
-func (n *needs) key(kind *schema.Kind) {
-	if n.wanted[kind.Name] != nil {
-		return
-	}
-	n.wanted[kind.Name] = map[string]bool{}
-	n.fields(kind, kind.Resource.Key)
-}
-
-func (n *needs) fields(kind *schema.Kind, names []string) {
-	for _, name := range names {
-		n.field(kind, name)
-	}
-}
-
-func (n *needs) object(o *Object) {
-	n.key(o.Kind)
-	for name, v := range o.Fields {
-		n.field(o.Kind, name)
-		n.value(v)
-		if o.Kind.Field(name).WriteOnly {
-			n.choices(o.Kind)
-		}
-	}
-}
-
-// choices notes the fields by which the rules of a kind tell which secrets the
-// server takes.
-func (n *needs) choices(kind *schema.Kind) {
-	for _, f := range kind.Fields {
-		if f.Class == schema.Choice {
-			n.field(kind, f.Name)
-		}
-	}
-}
-
-func (n *needs) value(v any) {
-	switch v := v.(type) {
-	case Selector:
-		kind := n.set.Kind(v.Kind)
-		n.key(kind)
-		for name, inner := range v.Fields {
-			n.field(kind, name)
-			n.value(inner)
-		}
-	case []any:
-		for _, item := range v {
-			n.value(item)
-		}
-	}
-}
-
-func (n *needs) kinds() map[string]bool {
-	out := make(map[string]bool, len(n.wanted))
-	for kind := range n.wanted {
-		out[kind] = true
-	}
-	return out
-}
-
-func (n *needs) queries() []Query {
-	var queries []Query
-	for _, kind := range sortedKeys(n.wanted) {
-		queries = append(queries, Query{Kind: kind, Fields: sortedKeys(n.wanted[kind])})
-	}
-	return queries
-}
-
 // reading is the rows of several kinds.
 type reading struct {
 	set    *schema.Set
@@ -349,142 +248,4 @@ func toRefs(kind string, v any, byRow map[string]map[RowID]*Object) any {
 		return list
 	}
 	return v
-}
-
-// abilities finds out what the server can't do of what is desired.
-type abilities struct {
-	server   Server
-	instance Instance
-	reading  *reading
-	diags    Diagnostics
-}
-
-func (a *abilities) version() string {
-	if a.instance.PluginVersion == "" {
-		return "NetBox " + orUnknown(a.instance.NetBoxVersion)
-	}
-	return fmt.Sprintf("NetBox %s with netbox-proxbox %s", orUnknown(a.instance.NetBoxVersion), a.instance.PluginVersion)
-}
-
-func orUnknown(version string) string {
-	if version == "" {
-		return "of unknown version"
-	}
-	return version
-}
-
-// check compares what a kind's desired objects declare with what the server
-// has. Rows show readable fields for nothing; OPTIONS is asked where they can't
-// tell: there are none, a field is missing, or it is write-only.
-func (a *abilities) check(ctx context.Context, kind *schema.Kind, objects []*Object) error {
-	if err := a.reading.failed[kind.Name]; err != nil {
-		for _, o := range objects {
-			a.refused(o, o.Doc.KindPos, kind.Name, err)
-		}
-		return nil
-	}
-	seen := a.reading.coverage[kind.Name].Fields
-	declared := map[string]bool{}
-	for _, o := range objects {
-		for name := range o.Fields {
-			declared[name] = true
-		}
-	}
-	var unsure []string
-	for _, name := range sortedKeys(declared) {
-		if kind.Field(name).WriteOnly || !seen[name] {
-			unsure = append(unsure, name)
-		}
-	}
-	if len(unsure) == 0 {
-		return nil
-	}
-	ability, err := a.server.Describe(ctx, kind.Name)
-	if errors.Is(err, ErrForbidden) {
-		ability, err = Ability{}, nil // what can't be asked is not checked, and said so
-	}
-	if err != nil {
-		return fmt.Errorf("asking what the server knows of %s: %w", kind.Name, err)
-	}
-	if ability.Fields == nil {
-		a.unchecked(kind, unsure, seen, objects)
-		return nil
-	}
-	for _, o := range objects {
-		for _, name := range unsure {
-			if _, ok := o.Fields[name]; ok {
-				a.field(o, name, ability)
-			}
-		}
-	}
-	return nil
-}
-
-func (a *abilities) field(o *Object, name string, ability Ability) {
-	known, ok := ability.Fields[name]
-	x := Diagnostic{Severity: Error, Trouble: Manifest, Code: "unsupported-field", Pos: o.fieldPos(name), Object: o.String(), Field: name}
-	switch {
-	case !ok:
-		x.Summary = fmt.Sprintf("this server does not know field %q", name)
-		x.Detail = fmt.Sprintf("%s would ignore it silently; remove it, or update the plugin", a.version())
-	case known.ReadOnly:
-		x.Summary = fmt.Sprintf("field %q is read-only on this server", name)
-		x.Detail = fmt.Sprintf("%s sets it itself; remove it", a.version())
-	default:
-		return
-	}
-	a.diags = append(a.diags, x)
-}
-
-// unchecked says which fields nobody could check: a field that rows should
-// have shown is certainly unknown, all others are only not proven.
-func (a *abilities) unchecked(kind *schema.Kind, unsure []string, seen map[string]bool, objects []*Object) {
-	var open []string
-	for _, name := range unsure {
-		if seen == nil || kind.Field(name).WriteOnly {
-			open = append(open, name)
-			continue
-		}
-		for _, o := range objects {
-			if _, ok := o.Fields[name]; ok {
-				a.field(o, name, Ability{})
-			}
-		}
-	}
-	if len(open) > 0 {
-		a.diags = append(a.diags, Diagnostic{Severity: Warning, Trouble: ServerSide, Code: "unchecked-fields", Object: kind.Name,
-			Summary: fmt.Sprintf("not checked with this token whether the server knows: %v", open),
-			Detail:  "it says so only to tokens that may add objects of this kind"})
-	}
-}
-
-// checkTargets reports kinds that only references lead to and that can't be read.
-func (a *abilities) checkTargets(demanded map[string]bool, desired *State) {
-	for _, kind := range sortedKeys(demanded) {
-		if err := a.reading.failed[kind]; err != nil && len(desired.Objects[kind]) == 0 {
-			a.refused(nil, Position{}, kind, err)
-		}
-	}
-}
-
-func (a *abilities) refused(o *Object, pos Position, kind string, err error) {
-	x := Diagnostic{Severity: Error, Trouble: ServerSide, Pos: pos, Object: kind}
-	if o != nil {
-		x.Object = o.String()
-	}
-	if errors.Is(err, ErrNoKind) {
-		x.Code, x.Summary = "unsupported-kind", fmt.Sprintf("this server has no %s", kind)
-		x.Detail = a.version() + " does not list it in its API"
-	} else {
-		x.Code, x.Summary = "forbidden-kind", fmt.Sprintf("the token may not view %s", kind)
-		x.Detail = fmt.Sprintf("it needs the permission %s", viewPermission(a.reading.set.Kind(kind)))
-	}
-	a.diags = append(a.diags, x)
-}
-
-// viewPermission is NetBox's name of the permission to read a kind:
-// "netbox_proxbox.view_proxmoxstorage".
-func viewPermission(k *schema.Kind) string {
-	app, model, _ := strings.Cut(k.Resource.ObjectType, ".")
-	return app + ".view_" + model
 }

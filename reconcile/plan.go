@@ -36,7 +36,7 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 	if err != nil {
 		return nil, diags, err
 	}
-	live, more, err := ObserveOwned(ctx, set, server, desired, o.Ownership)
+	live, more, err := Observe(ctx, set, server, desired, o.Ownership)
 	if err != nil {
 		return nil, diags, err
 	}

@@ -1,6 +1,9 @@
 package schema
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // Mode says how objects of a kind may be handled.
 type Mode string
@@ -162,3 +165,10 @@ func (k *Kind) Field(name string) *Field { return k.byName[name] }
 
 // BulkAllowed reports whether several objects may be written in one request.
 func (r Resource) BulkAllowed() bool { return r.Bulk == nil || *r.Bulk }
+
+// Permission is NetBox's name of the permission for an action ("view", "add",
+// "change", "delete") on the kind: "netbox_proxbox.view_proxmoxstorage".
+func (r Resource) Permission(action string) string {
+	app, model, _ := strings.Cut(r.ObjectType, ".")
+	return app + "." + action + "_" + model
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"proxbox-sync/reconcile"
 	"proxbox-sync/reconcile/render"
@@ -178,7 +177,6 @@ func (f *fieldPlan) right() string {
 
 // lacks says which permission is missing, and what an administrator can run.
 func (f *fieldPlan) lacks(a *app, right string) error {
-	app, model, _ := strings.Cut(f.kind.Resource.ObjectType, ".")
 	request := render.Request{Method: "POST", Path: "/api/" + f.listPath() + "/", Body: f.body()}
 	if right == "change" {
 		request.Method, request.Path = "PATCH", fmt.Sprintf("%s%d/", request.Path, f.plan.Steps[0].Change.Live.Row)
@@ -191,7 +189,7 @@ func (f *fieldPlan) lacks(a *app, right string) error {
 	if err := render.RequestText(a.stdout, request, a.style()); err != nil {
 		return err
 	}
-	return fmt.Errorf("nothing was written: the token lacks the permission %s.%s_%s", app, right, model)
+	return fmt.Errorf("nothing was written: the token lacks the permission %s", f.kind.Resource.Permission(right))
 }
 
 func (f *fieldPlan) listPath() string {

@@ -285,8 +285,7 @@ func (k *KindCheck) needs() map[string]*bool {
 }
 
 func (k *KindCheck) permission(action string) string {
-	app, model, _ := strings.Cut(k.ObjectType, ".")
-	return app + "." + action + "_" + model
+	return schema.Resource{ObjectType: k.ObjectType}.Permission(action)
 }
 
 // approvalVersion is the plugin that brought connection approval, redaction in

@@ -238,7 +238,7 @@ func (c *Client) outcome(t *target, w reconcile.Write, resp *http.Response, s *s
 	if e.Err == reconcile.ErrForbidden && len(o.Messages) > 0 && //nolint:errorlint // ErrToken is another matter
 		strings.HasPrefix(o.Messages[0].Text, "You do not have permission") {
 		o.Messages = append(o.Messages, reconcile.FieldMessage{
-			Text: "the token needs write access and the permission " + permission(t.kind, permissionOf[t.op]),
+			Text: "the token needs write access and the permission " + t.kind.Resource.Permission(permissionOf[t.op]),
 		})
 	}
 	if len(o.Messages) == 0 {

@@ -56,16 +56,10 @@ func viewPermission(err error, k *schema.Kind) error {
 	var e *Error
 	if errors.As(err, &e) && e.Err == reconcile.ErrForbidden { //nolint:errorlint // ErrToken is another matter
 		named := *e
-		named.Reason = "the token may not read it: it needs the permission " + permission(k, "view")
+		named.Reason = "the token may not read it: it needs the permission " + k.Resource.Permission("view")
 		return &named
 	}
 	return err
-}
-
-// permission is NetBox's name of a permission on a kind.
-func permission(k *schema.Kind, action string) string {
-	app, model, _ := strings.Cut(k.Resource.ObjectType, ".")
-	return app + "." + action + "_" + model
 }
 
 // callerError carries an error of the row callback past the retries.

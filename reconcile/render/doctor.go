@@ -151,16 +151,6 @@ func (p *printer) permissions(heading string, list []string) {
 	}
 }
 
-// Healthy reports whether no finding is broken.
-func (c Checkup) Healthy() bool {
-	for _, f := range c.Findings {
-		if f.Status == Broken {
-			return false
-		}
-	}
-	return true
-}
-
 // DoctorJSON writes a check-up in the form DoctorFormat.
 func DoctorJSON(w io.Writer, c Checkup, exitCode int) error {
 	h := success(DoctorFormat, nil)

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"proxbox-sync/reconcile"
 	"proxbox-sync/schema"
@@ -162,19 +161,8 @@ func yamlFlow(v any) string {
 		return Escape(string(v))
 	case reconcile.RowID:
 		return strconv.FormatInt(int64(v), 10)
-	case []any:
-		parts := make([]string, len(v))
-		for i, x := range v {
-			parts[i] = yamlFlow(x)
-		}
-		return "[" + strings.Join(parts, ", ") + "]"
-	case map[string]any:
-		names := slices.Sorted(maps.Keys(v))
-		parts := make([]string, len(names))
-		for i, n := range names {
-			parts[i] = yamlString(n) + ": " + yamlFlow(v[n])
-		}
-		return "{" + strings.Join(parts, ", ") + "}"
+	case []any, map[string]any:
+		return flow(v, yamlFlow)
 	}
 	return Quote(value(v))
 }

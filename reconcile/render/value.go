@@ -51,21 +51,27 @@ func value(v any) string {
 		return Quote(v)
 	case reconcile.Number:
 		return Escape(string(v))
+	case []any, map[string]any:
+		return flow(v, value)
+	}
+	return Escape(fmt.Sprint(v))
+}
+
+// flow writes a list or a mapping on one line, its parts by text.
+func flow(v any, text func(any) string) string {
+	var parts []string
+	switch v := v.(type) {
 	case []any:
-		parts := make([]string, len(v))
-		for i, x := range v {
-			parts[i] = value(x)
+		for _, x := range v {
+			parts = append(parts, text(x))
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
 	case map[string]any:
-		names := slices.Sorted(maps.Keys(v))
-		parts := make([]string, len(names))
-		for i, n := range names {
-			parts[i] = value(n) + ": " + value(v[n])
+		for _, n := range slices.Sorted(maps.Keys(v)) {
+			parts = append(parts, text(n)+": "+text(v[n]))
 		}
-		return "{" + strings.Join(parts, ", ") + "}"
 	}
-	return Escape(fmt.Sprint(v))
+	return "{" + strings.Join(parts, ", ") + "}"
 }
 
 // readsAsItself reports whether people take a text without quotes for what it
