@@ -1,6 +1,10 @@
 package reconcile
 
-import "proxbox-sync/schema"
+import (
+	"strings"
+
+	"proxbox-sync/schema"
+)
 
 // Action is what is done to one object. The words are the same in plans,
 // reports, logs and tests.
@@ -55,6 +59,9 @@ type MarkerChange struct {
 	Why   string // "created", "adopted", "taken over", "released", "updated"
 	value any    // of the custom field; nil clears it
 }
+
+// adopts reports whether the object had no marker of its own before.
+func (m *MarkerChange) adopts() bool { return strings.HasPrefix(m.Why, "adopted") }
 
 // Taken is what a delete takes along: objects by name, or a number of rows of a
 // kind that the schema does not have.
@@ -123,6 +130,14 @@ type Plan struct {
 	Orphans []Orphan
 	// Secrets is the state of every declared write-only field.
 	Secrets []SecretState
+	// Unmanaged counts, per kind that was read, the live objects that no manifest
+	// declares and that carry no marker of this owner.
+	Unmanaged map[string]int
+	// Unread says why objects of a kind may exist that the plan does not know.
+	Unread map[string]string
+
+	policy        Ownership
+	desired, live *State // what the plan was made from; nil for a plan made by hand
 }
 
 // Orphan is an owned object whose manifest is gone, or one whose marker is not

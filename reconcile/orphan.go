@@ -2,6 +2,9 @@ package reconcile
 
 import (
 	"fmt"
+	"slices"
+
+	"proxbox-sync/schema"
 )
 
 // orphans finds the live objects that carry this owner's marker and that no
@@ -96,6 +99,23 @@ func (w *owning) ownedCounts(live *State) map[string]int {
 				continue
 			}
 			if _, claim := w.claim(o); claim == ours {
+				counts[kind]++
+			}
+		}
+	}
+	return counts
+}
+
+// unmanaged counts, by kind, the live objects that are nobody's business here:
+// no manifest declares them, and they are not this owner's.
+func (w *owning) unmanaged(live *State) map[string]int {
+	counts := map[string]int{}
+	for kind, objects := range live.Objects {
+		for _, o := range objects {
+			if o.Peer != nil || o.Kind.Resource.Mode == schema.Lookup || o.Kind.Resource.Prune == "named" && !slices.Contains(w.Mark, kind) {
+				continue
+			}
+			if _, claim := w.claim(o); claim != ours || !w.carries(o) {
 				counts[kind]++
 			}
 		}

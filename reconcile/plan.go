@@ -76,6 +76,8 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 		return nil, diags, nil
 	}
 	plan.Owner, plan.Orphans, plan.Secrets = o.Ownership.Owner, orphans, difference.Secrets
+	plan.policy, plan.desired, plan.live = o.Ownership, selected, live
+	plan.Unmanaged, plan.Unread = own.unmanaged(live), live.Unread
 	if err := noteApprovals(ctx, plan, server); err != nil {
 		return nil, diags, err
 	}

@@ -79,7 +79,10 @@ var (
 
 // Instance identifies a server.
 type Instance struct {
-	URL           string // scheme, host, port and sub-path, without credentials
+	URL string // scheme, host, port and sub-path, without credentials
+	// Identity tells installations apart that answer at one URL one after the
+	// other, as far as the server shows something that does; "" otherwise.
+	Identity      string
 	NetBoxVersion string // "4.7.3"
 	// PluginVersion is netbox-proxbox's ("0.0.29.post6"), "" where the server
 	// does not have the plugin.

@@ -103,7 +103,7 @@ func (c *applyCommand) report(a *app, report *reconcile.Report, approvals []reco
 		code = exitPartly
 	}
 	if c.Format == "json" {
-		if err := render.ReportJSON(a.stdout, report, approvals, int(code)); err != nil {
+		if err := render.ReportJSON(a.stdout, report, a.record(report.Plan), approvals, int(code)); err != nil {
 			return err
 		}
 		return said(code)

@@ -137,9 +137,11 @@ func (x *secretStory) do(o reconcile.PlanOptions, things ...*thing) (*reconcile.
 		require.NoError(x.t, json.NewEncoder(&x.out).Encode([]any{step.Change.Fields, step.Change.Secrets}))
 	}
 	require.NoError(x.t, render.Plan(&x.out, report.Plan, render.Style{}))
-	require.NoError(x.t, render.PlanJSON(&x.out, report.Plan, 0))
+	doc, err := render.NewPlanDocument(report.Plan.Record(), report.Plan.Diagnostics, 0)
+	require.NoError(x.t, err)
+	require.NoError(x.t, render.PlanJSON(&x.out, doc))
 	require.NoError(x.t, render.Report(&x.out, report, render.Style{}))
-	require.NoError(x.t, render.ReportJSON(&x.out, report, nil, 0))
+	require.NoError(x.t, render.ReportJSON(&x.out, report, report.Plan.Record(), nil, 0))
 	return report, nil
 }
 

@@ -38,7 +38,10 @@ func (c *planCommand) Run(a *app) error {
 	}
 	code := codeOfDiagnostics(plan.Diagnostics)
 	if c.Format == "json" {
-		err = render.PlanJSON(a.stdout, plan, int(code))
+		var doc *render.PlanDocument
+		if doc, err = render.NewPlanDocument(a.record(plan), plan.Diagnostics, int(code)); err == nil {
+			err = render.PlanJSON(a.stdout, doc)
+		}
 	} else {
 		err = render.Plan(a.stdout, plan, a.style())
 	}
@@ -111,6 +114,14 @@ func (a *app) plan(in planning) (*netbox.Client, *reconcile.Plan, error) {
 	}
 	plan.Diagnostics = list
 	return client, plan, nil
+}
+
+// record is a plan as data, with what only the command line knows of it.
+func (a *app) record(plan *reconcile.Plan) *reconcile.Record {
+	r := plan.Record()
+	r.Tool = aboutBuild().Version
+	r.Manifests.Commit = gitCommit(a.env, a.dir)
+	return r
 }
 
 // looseReading notes what of the other flags is looser than by default.

@@ -158,12 +158,12 @@ func DoctorJSON(w io.Writer, c Checkup, exitCode int) error {
 	filled := func(list []string) []string { return append([]string{}, list...) }
 	return encode(w, struct {
 		head
-		Server      serverInfo   `json:"server"`
-		Findings    []Finding    `json:"findings"`
-		Kinds       []KindAccess `json:"kinds"`
-		Permissions any          `json:"permissions"`
+		Server      reconcile.RecordServer `json:"server"`
+		Findings    []Finding              `json:"findings"`
+		Kinds       []KindAccess           `json:"kinds"`
+		Permissions any                    `json:"permissions"`
 	}{
-		h, serverInfo{c.Instance.URL, c.Instance.NetBoxVersion, c.Instance.PluginVersion},
+		h, serverData(c.Instance),
 		append([]Finding{}, c.Findings...), append([]KindAccess{}, c.Kinds...),
 		struct {
 			Plan   []string `json:"plan"`

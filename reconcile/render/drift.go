@@ -73,22 +73,24 @@ func DriftSummary(r *reconcile.DriftReport) string {
 }
 
 type driftBody struct {
-	Server    serverInfo  `json:"server"`
-	Owner     string      `json:"owner"`
-	Objects   []drifted   `json:"objects"`
-	Copied    []orphan    `json:"copied"`
-	Missing   []objectKey `json:"missing"`
-	Unmanaged int         `json:"unmanaged"`
+	Server    reconcile.RecordServer   `json:"server"`
+	Owner     string                   `json:"owner"`
+	Objects   []drifted                `json:"objects"`
+	Copied    []reconcile.RecordOrphan `json:"copied"`
+	Missing   []objectKey              `json:"missing"`
+	Unmanaged int                      `json:"unmanaged"`
 }
 
 type drifted struct {
-	Kind           string    `json:"kind"`
-	Key            string    `json:"key"`
-	ID             int64     `json:"id,omitempty"`
-	Position       *position `json:"position,omitempty"`
-	Fields         []field   `json:"fields"`
-	RenamedOutside bool      `json:"renamed_outside,omitempty"`
-	LiveKey        string    `json:"live_key,omitempty"` // where it was renamed
+	Kind           string                  `json:"kind"`
+	Key            string                  `json:"key"`
+	ID             int64                   `json:"id,omitempty"`
+	Position       *position               `json:"position,omitempty"`
+	Before         map[string]any          `json:"before"` // as the server has it
+	After          map[string]any          `json:"after"`
+	Fields         []reconcile.RecordField `json:"fields"`
+	RenamedOutside bool                    `json:"renamed_outside,omitempty"`
+	LiveKey        string                  `json:"live_key,omitempty"` // where it was renamed
 }
 
 type objectKey struct {
@@ -100,15 +102,17 @@ type objectKey struct {
 // DriftJSON writes the same in the form DriftFormat.
 func DriftJSON(w io.Writer, r *reconcile.DriftReport) error {
 	body := driftBody{
-		Server: serverInfo{r.Instance.URL, r.Instance.NetBoxVersion, r.Instance.PluginVersion}, Owner: r.Owner,
-		Objects: []drifted{}, Copied: []orphan{}, Missing: []objectKey{}, Unmanaged: r.Unmanaged,
+		Server: serverData(r.Instance), Owner: r.Owner,
+		Objects: []drifted{}, Copied: []reconcile.RecordOrphan{}, Missing: []objectKey{}, Unmanaged: r.Unmanaged,
 	}
 	for _, d := range r.Objects {
-		step := stepData(&reconcile.Step{Change: driftOnly(d)})
-		body.Objects = append(body.Objects, drifted{Kind: step.Kind, Key: step.Key, ID: step.ID, Position: step.Position,
-			Fields: step.Fields, RenamedOutside: step.RenamedOutside, LiveKey: step.RenamedFrom})
+		step := (&reconcile.Step{Change: driftOnly(d)}).Record()
+		body.Objects = append(body.Objects, drifted{Kind: step.Kind, Key: step.Key, ID: step.ID, Position: (*position)(step.Position),
+			Before: step.Before, After: step.After, Fields: step.Fields, RenamedOutside: step.RenamedOutside, LiveKey: step.RenamedFrom})
 	}
-	body.Copied = append(body.Copied, orphanData(r.Copied)...)
+	for _, x := range r.Copied {
+		body.Copied = append(body.Copied, x.Record())
+	}
 	for _, o := range r.Missing {
 		key := objectKey{Kind: o.Kind.Name, Key: o.Display()}
 		if o.Doc != nil {

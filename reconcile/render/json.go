@@ -39,6 +39,12 @@ type head struct {
 	Errors      []string     `json:"errors"`
 }
 
+// outcome is what a failed plan or apply says as well.
+type outcome struct {
+	Complete bool `json:"complete"`
+	Errored  bool `json:"errored"`
+}
+
 func success(format string, list reconcile.Diagnostics) head {
 	return head{Format: format, OK: true, Diagnostics: diagnostics(list), Errors: []string{}}
 }
@@ -46,6 +52,7 @@ func success(format string, list reconcile.Diagnostics) head {
 type diagnostic struct {
 	Severity string    `json:"severity"`
 	Code     string    `json:"code"`
+	About    string    `json:"about,omitempty"`
 	Position *position `json:"position,omitempty"`
 	Object   string    `json:"object,omitempty"`
 	Field    string    `json:"field,omitempty"`
@@ -65,78 +72,38 @@ type position struct {
 	Column int    `json:"column,omitempty"`
 }
 
-type serverInfo struct {
-	URL           string `json:"url"`
-	NetBoxVersion string `json:"netbox_version,omitempty"`
-	PluginVersion string `json:"plugin_version,omitempty"`
+func serverData(i reconcile.Instance) reconcile.RecordServer {
+	return reconcile.RecordServer{URL: i.URL, NetBoxVersion: i.NetBoxVersion, PluginVersion: i.PluginVersion}
 }
 
-type planBody struct {
-	Server    serverInfo     `json:"server"`
-	Owner     string         `json:"owner,omitempty"`
-	Summary   planTotals     `json:"summary"`
-	Steps     []step         `json:"steps"`
-	Unchanged map[string]int `json:"unchanged"`
-	Orphans   []orphan       `json:"orphans,omitempty"`
-	Secrets   []secretState  `json:"secrets,omitempty"`
+// PlanDocument is a plan in the form PlanFormat: what plan prints as JSON, and
+// what a file of a saved plan holds.
+type PlanDocument struct {
+	head
+	// Errored says that something ended the command before the plan was whole.
+	Errored bool `json:"errored"`
+	*reconcile.Record
+	// Checksum is the record's.
+	Checksum string `json:"checksum"`
 }
 
-type step struct {
-	Index    int       `json:"index"`
-	Action   string    `json:"action"`
-	Kind     string    `json:"kind"`
-	Key      string    `json:"key"`
-	ID       int64     `json:"id,omitempty"`
-	Position *position `json:"position,omitempty"`
-	Wave     int       `json:"wave"`
-	Needs    []int     `json:"needs,omitempty"`
-	Link     bool      `json:"link,omitempty"`
-	Deferred []string  `json:"deferred,omitempty"`
-	Risks    []string  `json:"risks,omitempty"`
-	Fields   []field   `json:"fields"`
-	Secrets  []secret  `json:"secrets,omitempty"`
-
-	Marker         string   `json:"marker,omitempty"` // why it is written
-	Released       []string `json:"released,omitempty"`
-	RenamedFrom    string   `json:"renamed_from,omitempty"`
-	RenamedOutside bool     `json:"renamed_outside,omitempty"`
-	Takes          []take   `json:"takes,omitempty"`
-}
-
-type field struct {
-	Name    string  `json:"name"`
-	Before  *any    `json:"before,omitempty"` // absent on a create; null is a value
-	After   any     `json:"after"`
-	Label   string  `json:"label,omitempty"`
-	Changes []inner `json:"changes,omitempty"`
-}
-
-type inner struct {
-	Op     string `json:"op"`
-	Path   string `json:"path"`
-	Before *any   `json:"before,omitempty"`
-	After  *any   `json:"after,omitempty"`
-}
-
-type secret struct {
-	Name   string `json:"name"`
-	Why    string `json:"why"`
-	Sealed bool   `json:"sealed"`
-}
-
-// PlanJSON writes a plan in the form PlanFormat. exitCode is what the command
-// ends with, 0 also where that says only that there are changes; a plan that
-// policy refuses has another one.
-func PlanJSON(w io.Writer, plan *reconcile.Plan, exitCode int) error {
-	h := success(PlanFormat, plan.Diagnostics)
-	if exitCode != 0 {
-		h.OK, h.ExitCode = false, &exitCode
+// NewPlanDocument makes the form of a plan. exitCode is what the command ends
+// with, 0 also where that says only that there are changes; a plan that policy
+// refuses has another one.
+func NewPlanDocument(record *reconcile.Record, list reconcile.Diagnostics, exitCode int) (*PlanDocument, error) {
+	sum, err := record.Checksum()
+	if err != nil {
+		return nil, err
 	}
-	return encode(w, struct {
-		head
-		planBody
-	}{h, planData(plan)})
+	d := &PlanDocument{head: success(PlanFormat, list), Record: record, Checksum: sum}
+	if exitCode != 0 {
+		d.OK, d.ExitCode = false, &exitCode
+	}
+	return d, nil
 }
+
+// PlanJSON writes a plan in the form PlanFormat.
+func PlanJSON(w io.Writer, d *PlanDocument) error { return encode(w, d) }
 
 // FailureJSON writes the form of a command that has no result, so that JSON on
 // standard output is valid also then.
@@ -145,93 +112,26 @@ func FailureJSON(w io.Writer, f Failure) error {
 	if h.Errors == nil {
 		h.Errors = []string{}
 	}
+	if f.Format == PlanFormat || f.Format == ReportFormat {
+		return encode(w, struct {
+			head
+			outcome
+		}{h, outcome{Errored: true}})
+	}
 	return encode(w, h)
 }
 
-func planData(plan *reconcile.Plan) planBody {
-	body := planBody{
-		Server:    serverInfo{plan.Instance.URL, plan.Instance.NetBoxVersion, plan.Instance.PluginVersion},
-		Owner:     plan.Owner,
-		Summary:   planCounts(plan),
-		Steps:     make([]step, 0, len(plan.Steps)),
-		Unchanged: map[string]int{},
-		Orphans:   orphanData(plan.Orphans),
-		Secrets:   secretData(plan.Secrets),
-	}
-	for kind, n := range plan.Unchanged {
-		if n > 0 {
-			body.Unchanged[kind] = n
-		}
-	}
-	for _, s := range plan.Steps {
-		body.Steps = append(body.Steps, stepData(s))
-	}
-	return body
-}
-
-func stepData(s *reconcile.Step) step {
-	c := s.Change
-	out := step{
-		Index: s.Index, Action: string(c.Action), Wave: s.Wave, Needs: s.Needs,
-		Link: s.Link, Deferred: s.Deferred, Risks: s.Risks, Fields: []field{},
-	}
-	if c.Live != nil {
-		out.ID = int64(c.Live.Row)
-	}
-	if o := c.Object(); o != nil {
-		out.Kind, out.Key = o.Kind.Name, o.Display()
-		if o.Doc != nil {
-			out.Position = positionData(o.Doc.Pos)
-		}
-	}
-	for _, f := range c.Fields {
-		out.Fields = append(out.Fields, fieldData(c.Action, f))
-	}
-	for _, x := range c.Secrets {
-		out.Secrets = append(out.Secrets, secret(x))
-	}
-	if c.Marker != nil {
-		out.Marker = c.Marker.Why
-	}
-	out.Released, out.RenamedFrom, out.RenamedOutside = c.Released, c.RenamedFrom, c.RenamedOutside
-	for _, t := range c.Takes {
-		out.Takes = append(out.Takes, takeData(t))
-	}
-	return out
-}
-
-func fieldData(action reconcile.Action, f reconcile.FieldChange) field {
-	data := field{Name: f.Name, After: reconcile.Shown(f.After), Label: f.Label}
-	if action != reconcile.Create {
-		data.Before = shownPointer(f.Before)
-	}
-	for _, in := range f.Inner {
-		data.Changes = append(data.Changes, innerData(in))
-	}
-	return data
-}
-
-func innerData(in reconcile.ValueChange) inner {
-	out := inner{Op: in.Op, Path: in.Path}
-	if in.Op != "add" {
-		out.Before = shownPointer(in.Before)
-	}
-	if in.Op != "remove" {
-		out.After = shownPointer(in.After)
-	}
-	return out
-}
-
-func shownPointer(v any) *any {
-	v = reconcile.Shown(v)
-	return &v
+// abouts are the words for what a diagnostic means for the run.
+var abouts = map[reconcile.Trouble]string{
+	reconcile.Manifest: "manifest", reconcile.SecretKey: "secret", reconcile.Policy: "policy",
+	reconcile.ServerSide: "server", reconcile.Contested: "ownership",
 }
 
 func diagnostics(list reconcile.Diagnostics) []diagnostic {
 	out := make([]diagnostic, 0, len(list))
 	for _, d := range list {
 		x := diagnostic{
-			Severity: string(d.Severity), Code: d.Code, Position: positionData(d.Pos),
+			Severity: string(d.Severity), Code: d.Code, About: abouts[d.Trouble], Position: positionData(d.Pos),
 			Object: d.Object, Field: d.Field, Summary: d.Summary, Detail: d.Detail,
 		}
 		for _, r := range d.Related {

@@ -15,6 +15,15 @@ import (
 	"proxbox-sync/schema/output"
 )
 
+// planJSON writes the document of a plan.
+func planJSON(w io.Writer, plan *reconcile.Plan, exitCode int) error {
+	d, err := render.NewPlanDocument(plan.Record(), plan.Diagnostics, exitCode)
+	if err != nil {
+		return err
+	}
+	return render.PlanJSON(w, d)
+}
+
 // conforms checks a JSON output against the schema of its form.
 func conforms(t *testing.T, form, got string) {
 	t.Helper()
@@ -40,9 +49,9 @@ func TestJSONFormsMeetTheirSchemas(t *testing.T) {
 		Kinds:      []render.KindAccess{{Kind: "Shop", View: &yes}},
 		PlanGrants: []render.Grant{{Name: "plan", Enabled: true, ObjectTypes: []string{"map.shop"}, Actions: []string{"view"}}}}
 	for form, write := range map[string]func(io.Writer) error{
-		"plan":     func(w io.Writer) error { return render.PlanJSON(w, plan, 0) },
+		"plan":     func(w io.Writer) error { return planJSON(w, plan, 0) },
 		"drift":    func(w io.Writer) error { return render.DriftJSON(w, reconcile.DriftOf(owned(set))) },
-		"report":   func(w io.Writer) error { return render.ReportJSON(w, report, approvals(report), 7) },
+		"report":   func(w io.Writer) error { return render.ReportJSON(w, report, plan.Record(), approvals(report), 7) },
 		"validate": func(w io.Writer) error { return render.ValidatedJSON(w, state, "no key", mistakes) },
 		"objects":  func(w io.Writer) error { return render.ObjectsJSON(w, liveShops(set), nil) },
 		"doctor":   func(w io.Writer) error { return render.DoctorJSON(w, checkup, 0) },
@@ -71,7 +80,7 @@ func TestJSONFormsMeetTheirSchemas(t *testing.T) {
 func TestASchemaRefusesWhatIsNotItsForm(t *testing.T) {
 	_, plan := world(t)
 	var value map[string]any
-	require.NoError(t, json.Unmarshal([]byte(text(t, func(w io.Writer) error { return render.PlanJSON(w, plan, 0) })), &value))
+	require.NoError(t, json.Unmarshal([]byte(text(t, func(w io.Writer) error { return planJSON(w, plan, 0) })), &value))
 	schemaText, err := output.Schema("plan")
 	require.NoError(t, err)
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schemaText))

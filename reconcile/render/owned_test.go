@@ -85,7 +85,7 @@ func TestPlanOfAnOwnerText(t *testing.T) {
 }
 
 func TestAPlanThatPolicyRefusesIsDataAllTheSame(t *testing.T) {
-	got := text(t, func(w io.Writer) error { return render.PlanJSON(w, owned(kinds(t)), 5) })
+	got := text(t, func(w io.Writer) error { return planJSON(w, owned(kinds(t)), 5) })
 	conforms(t, "plan", got)
 	golden(t, "owned.json", got)
 	require.Contains(t, got, `"ok": false`)
@@ -113,7 +113,7 @@ func TestAReportOfMarkers(t *testing.T) {
 	require.Contains(t, got, "not marked    = Town adopted")
 	require.Contains(t, got, "applied       - Town absent")
 	require.Contains(t, got, "Apply: 1 applied, 1 not marked.")
-	conforms(t, "report", text(t, func(w io.Writer) error { return render.ReportJSON(w, r, nil, 0) }))
+	conforms(t, "report", text(t, func(w io.Writer) error { return render.ReportJSON(w, r, r.Plan.Record(), nil, 0) }))
 }
 
 // approvals are connections with every verdict.

@@ -42,7 +42,7 @@ func Plan(w io.Writer, plan *reconcile.Plan, s Style) error {
 // Summary is the last line of a plan:
 // "Plan: 3 to create, 1 to change, 2 to delete, 4 to mark, 40 unchanged."
 func Summary(plan *reconcile.Plan) string {
-	n := planCounts(plan)
+	n := plan.Totals()
 	if len(plan.Steps) == 0 {
 		switch n.Unchanged {
 		case 0:
@@ -70,38 +70,6 @@ func Summary(plan *reconcile.Plan) string {
 	}
 	parts = append(parts, thousands(n.Unchanged)+" unchanged")
 	return "Plan: " + strings.Join(parts, ", ") + "."
-}
-
-// planTotals counts the objects of a plan by what happens to them.
-type planTotals struct {
-	Create    int `json:"create"`
-	Update    int `json:"update"`
-	Link      int `json:"link"` // creates whose references are set in a step of their own
-	Delete    int `json:"delete"`
-	Mark      int `json:"mark"` // objects of which nothing but the marker is written
-	Unchanged int `json:"unchanged"`
-}
-
-func planCounts(plan *reconcile.Plan) planTotals {
-	var n planTotals
-	for _, s := range plan.Steps {
-		switch {
-		case s.Link:
-			n.Link++
-		case s.Change.Action == reconcile.Create:
-			n.Create++
-		case s.Change.Action == reconcile.Delete:
-			n.Delete++
-		case s.Change.Action == reconcile.Mark:
-			n.Mark++
-		default:
-			n.Update++
-		}
-	}
-	for _, c := range plan.Unchanged {
-		n.Unchanged += c
-	}
-	return n
 }
 
 func server(i reconcile.Instance) string {

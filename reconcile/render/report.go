@@ -127,11 +127,13 @@ func answer(s *reconcile.StepReport) string {
 }
 
 type reportBody struct {
-	Summary     map[string]int `json:"summary"`
-	Interrupted bool           `json:"interrupted"`
-	Results     []stepResult   `json:"results"`
-	Approvals   []approval     `json:"approvals,omitempty"`
-	Plan        planBody       `json:"plan"`
+	Summary map[string]int `json:"summary"`
+	outcome
+	Interrupted bool         `json:"interrupted"`
+	Results     []stepResult `json:"results"`
+	Approvals   []approval   `json:"approvals,omitempty"`
+
+	Plan *reconcile.Record `json:"plan"`
 }
 
 type stepResult struct {
@@ -153,17 +155,19 @@ type message struct {
 	Text  string `json:"text"`
 }
 
-// ReportJSON writes a report in the form ReportFormat. exitCode is what the
-// command ends with; ok is whether that is 0.
-func ReportJSON(w io.Writer, r *reconcile.Report, approvals []reconcile.ApprovalReport, exitCode int) error {
+// ReportJSON writes a report in the form ReportFormat, with the record of its
+// plan. exitCode is what the command ends with; ok is whether that is 0.
+func ReportJSON(w io.Writer, r *reconcile.Report, plan *reconcile.Record, approvals []reconcile.ApprovalReport, exitCode int) error {
 	h := success(ReportFormat, r.Plan.Diagnostics)
 	h.OK, h.ExitCode = exitCode == 0, &exitCode
 	if err := trouble(r); err != nil {
 		h.Errors = append(h.Errors, err.Error())
 	}
+	finished := r.Count(reconcile.Applied) + r.Count(reconcile.AlreadyDone)
 	body := reportBody{
+		outcome: outcome{Complete: finished == len(r.Steps), Errored: exitCode != 0},
 		Summary: map[string]int{}, Interrupted: r.Interrupted,
-		Results: make([]stepResult, 0, len(r.Steps)), Plan: planData(r.Plan),
+		Results: make([]stepResult, 0, len(r.Steps)), Plan: plan,
 		Approvals: approvalData(approvals),
 	}
 	for _, kind := range results {
@@ -179,10 +183,13 @@ func ReportJSON(w io.Writer, r *reconcile.Report, approvals []reconcile.Approval
 }
 
 func resultData(s *reconcile.StepReport) stepResult {
-	planned := stepData(s.Step)
+	o := s.Step.Change.Object()
 	out := stepResult{
-		Step: s.Step.Index, Result: resultWord(s.Result), Kind: planned.Kind, Key: planned.Key,
-		ID: int64(s.Row), Position: planned.Position, Status: s.Status, Request: s.Request, BlockedBy: s.BlockedBy,
+		Step: s.Step.Index, Result: resultWord(s.Result), Kind: o.Kind.Name, Key: o.Display(),
+		ID: int64(s.Row), Status: s.Status, Request: s.Request, BlockedBy: s.BlockedBy,
+	}
+	if o.Doc != nil {
+		out.Position = positionData(o.Doc.Pos)
 	}
 	for _, m := range s.Messages {
 		out.Messages = append(out.Messages, message(m))

@@ -1,0 +1,81 @@
+package render
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"proxbox-sync/reconcile"
+)
+
+// PlanBytes is a plan as it stands in a file, with the SHA-256 of these bytes in
+// hexadecimal. The same plan gives the same bytes.
+func PlanBytes(d *PlanDocument) (data []byte, digest string, err error) {
+	var b bytes.Buffer
+	if err := PlanJSON(&b, d); err != nil {
+		return nil, "", err
+	}
+	sum := sha256.Sum256(b.Bytes())
+	return b.Bytes(), hex.EncodeToString(sum[:]), nil
+}
+
+// ReadPlan reads the bytes of a saved plan. It refuses whatever PlanBytes would
+// not have written: other members, another order, white space, a checksum that
+// is not the record's. It proves nothing of who wrote them.
+func ReadPlan(data []byte) (*PlanDocument, error) {
+	d := &PlanDocument{Record: &reconcile.Record{}}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(d); err != nil {
+		return nil, fmt.Errorf("it is no saved plan: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("it is no saved plan: something follows it")
+	}
+	if d.Format != PlanFormat {
+		return nil, fmt.Errorf("it is of the form %q; this version reads %q", d.Format, PlanFormat)
+	}
+	sum, err := d.Record.Checksum()
+	if err != nil {
+		return nil, err
+	}
+	again, _, err := PlanBytes(d)
+	if err != nil {
+		return nil, err
+	}
+	if sum != d.Checksum || !bytes.Equal(again, data) {
+		return nil, errors.New("it was changed after it was saved: its checksum, or its form, is not what the program writes")
+	}
+	return d, nil
+}
+
+// Diagnosed are the diagnostics that stand in the document.
+func (d *PlanDocument) Diagnosed() reconcile.Diagnostics {
+	var list reconcile.Diagnostics
+	for _, x := range d.Diagnostics {
+		out := reconcile.Diagnostic{Severity: reconcile.Severity(x.Severity), Code: x.Code, Pos: x.Position.position(), Object: x.Object,
+			Field: x.Field, Summary: x.Summary, Detail: x.Detail}
+		for trouble, word := range abouts {
+			if word == x.About {
+				out.Trouble = trouble
+			}
+		}
+		for _, r := range x.Related {
+			out.Related = append(out.Related, reconcile.Related{Pos: r.Position.position(), Message: r.Message})
+		}
+		list = append(list, out)
+	}
+	return list
+}
+
+func (p *position) position() reconcile.Position {
+	if p == nil {
+		return reconcile.Position{}
+	}
+	return reconcile.Position{File: p.File, Line: p.Line, Column: p.Column}
+}

@@ -1,0 +1,102 @@
+package reconcile
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A saved plan is a commitment: what somebody approved. It is compared and never
+// obeyed: apply plans again from the manifests and the live state, and carries
+// that out if it is what the file says, or what is left of it.
+
+// Checksum is the SHA-256, in hexadecimal, of a record's compact JSON. It stands
+// in a saved plan and finds what was changed there by accident or without care;
+// whoever can compute it can change it as well, which is why the steps are
+// compared on their own.
+func (r *Record) Checksum() (string, error) {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// manifestsDigest is the SHA-256, in hexadecimal, over what the documents of a
+// plan mean: kinds, keys, declared fields in normal form, ciphertexts and
+// metadata. Comments, order and files don't count.
+func (p *Plan) manifestsDigest() string {
+	if p.desired == nil {
+		return ""
+	}
+	h := sha256.New()
+	for _, kind := range sortedKeys(p.desired.Objects) {
+		lines := make([]string, 0, len(p.desired.Objects[kind]))
+		for _, o := range p.desired.Objects[kind] {
+			lines = append(lines, o.meaning())
+		}
+		slices.Sort(lines)
+		for _, line := range lines {
+			_, _ = fmt.Fprintf(h, "%s\x00%s\x00", kind, line)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// meaning is a text that two documents share which say the same.
+func (o *Object) meaning() string {
+	var b strings.Builder
+	meta := o.Doc.Meta
+	fmt.Fprintf(&b, "%s\x00%t%t%t%t%t", o.Key, meta.Existing, meta.CreateOnly, meta.Protect, meta.Absent, meta.Release)
+	for _, ignore := range meta.IgnoreChanges {
+		b.WriteString("\x00" + ignore.Path)
+	}
+	for _, name := range sortedKeys(o.Fields) {
+		b.WriteString("\x00" + name + "=" + o.fieldDigest(o.Kind.Field(name), name, o.Fields[name]))
+	}
+	return b.String()
+}
+
+// WithoutValues returns the record with digests in place of the values of fields:
+// of kind, key, field and value, so that equal records stay equal.
+func (r *Record) WithoutValues() *Record {
+	out := *r
+	out.Redacted = true
+	out.Steps = slices.Clone(r.Steps)
+	for i := range out.Steps {
+		s := &out.Steps[i]
+		s.Before, s.After = s.withoutValues(s.Before), s.withoutValues(s.After)
+		s.Risks = nil // they name old and new targets
+		s.Fields = slices.Clone(s.Fields)
+		for j := range s.Fields {
+			s.Fields[j].Changes = nil
+		}
+	}
+	return &out
+}
+
+func (s *RecordStep) withoutValues(values map[string]any) map[string]any {
+	if values == nil {
+		return nil
+	}
+	out := make(map[string]any, len(values))
+	for name, v := range values {
+		if s.AfterSensitive[name] {
+			out[name] = v
+			continue
+		}
+		out[name] = withoutValue(s.Kind, s.Key, name, v)
+	}
+	return out
+}
+
+func withoutValue(kind, key, field string, v any) any {
+	if v == nil {
+		return nil
+	}
+	return "(redacted " + digest(kind, key, field, plainJSON(v)) + ")"
+}
