@@ -136,8 +136,18 @@ type Plan struct {
 	// Unread says why objects of a kind may exist that the plan does not know.
 	Unread map[string]string
 
+	// Asked is what the caller asked for beyond manifests and policy: it is
+	// recorded, and has no effect here.
+	Asked Asked
+
 	policy        Ownership
 	desired, live *State // what the plan was made from; nil for a plan made by hand
+}
+
+// Asked is what somebody asked of a run, in the words of the command line.
+type Asked struct {
+	Select, SendSecrets []string
+	ApproveConnections  bool
 }
 
 // Orphan is an owned object whose manifest is gone, or one whose marker is not

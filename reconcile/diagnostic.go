@@ -113,3 +113,13 @@ func (x Diagnostic) String() string {
 	b.WriteString(x.Summary)
 	return b.String()
 }
+
+// WithoutTexts returns the diagnostics with nothing but what they are about: their
+// texts may hold values of fields.
+func (d Diagnostics) WithoutTexts() Diagnostics {
+	out := slices.Clone(d)
+	for i := range out {
+		out[i].Summary, out[i].Detail, out[i].Related = out[i].Code, "", nil
+	}
+	return out
+}

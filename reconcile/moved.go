@@ -99,6 +99,7 @@ type objectStep struct {
 	secrets       map[string]string // digests by field
 	marker        *RecordMarker
 	takes         string
+	linked        map[string]bool // fields that a later step of a create sets
 }
 
 func byObject(steps []RecordStep) objectSteps {
@@ -110,11 +111,12 @@ func byObject(steps []RecordStep) objectSteps {
 			name = fmt.Sprintf("%s (step %d)", name, s.Index+1) // a namesake
 		} else if old != nil {
 			for field, v := range s.After {
-				old.after[field] = v
+				old.after[field], old.linked[field] = v, true
 			}
 			continue
 		}
-		x := &objectStep{id: s.ID, before: s.Before, after: s.After, marker: s.Marker, secrets: map[string]string{}, takes: plainJSON(s.Takes)}
+		x := &objectStep{id: s.ID, before: s.Before, after: s.After, marker: s.Marker, secrets: map[string]string{}, linked: map[string]bool{},
+			takes: plainJSON(s.Takes)}
 		if len(s.Actions) > 0 {
 			x.action = s.Actions[0]
 		}
@@ -159,6 +161,9 @@ func (m *moving) step(name string, saved, now *objectStep) {
 	case saved.action != now.action && (now.action == string(Create) || now.action == string(Delete) || saved.action == string(Delete)):
 		m.report(name, "", "another step", fmt.Sprintf("the file has %s, the plan now has %s", saved.text(), now.text()))
 		return
+	case saved.action == string(Create) && now.action != string(Create) && !now.finishes(saved):
+		m.report(name, "", "another step", fmt.Sprintf("the file creates it; somebody else made it meanwhile, and the plan now has %s", now.text()))
+		return
 	case saved.id != 0 && now.id != 0 && saved.id != now.id:
 		m.report(name, "", "another object", fmt.Sprintf("the file is about id %d, the server now has it as id %d", saved.id, now.id))
 		return
@@ -193,6 +198,17 @@ func (m *moving) step(name string, saved, now *objectStep) {
 		}
 	}
 	m.resumed = m.resumed || rest || left || len(now.secrets) < len(saved.secrets)
+}
+
+// finishes reports whether a step sets what a create that is done left for later,
+// and nothing else: the object is then the one that the create made.
+func (x *objectStep) finishes(created *objectStep) bool {
+	for field := range x.after {
+		if !created.linked[field] {
+			return false
+		}
+	}
+	return x.marker == nil
 }
 
 // done checks a step of the file that is not to be done now: the object must

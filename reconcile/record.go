@@ -180,8 +180,8 @@ type Totals struct {
 	Unchanged int `json:"unchanged"`
 }
 
-// Record turns a plan into data. Tool, Manifests.Commit, Expires and the flags of
-// Policy that the hub does not know are the caller's to fill in.
+// Record turns a plan into data. Tool, Manifests.Commit and Expires are the
+// caller's to fill in.
 func (p *Plan) Record() *Record {
 	r := &Record{
 		Server:    RecordServer{p.Instance.URL, p.Instance.Identity, p.Instance.NetBoxVersion, p.Instance.PluginVersion},
@@ -195,6 +195,7 @@ func (p *Plan) Record() *Record {
 		Orphans: make([]RecordOrphan, 0, len(p.Orphans)),
 		Secrets: make([]RecordSecretState, 0, len(p.Secrets)),
 	}
+	r.Policy.Select, r.Policy.SendSecrets, r.Policy.ApproveConnections = p.Asked.Select, p.Asked.SendSecrets, p.Asked.ApproveConnections
 	maps.Copy(r.Unread, p.Unread)
 	for _, s := range p.Steps {
 		r.Steps = append(r.Steps, s.Record())

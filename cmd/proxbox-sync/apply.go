@@ -19,6 +19,7 @@ type applyCommand struct {
 	ownerFlag
 	policyFlags
 	serverFlags
+	savedFlags
 	Format      string `help:"Form of the result: ${enum}." enum:"text,json" default:"text" group:"Output"`
 	AutoApprove bool   `help:"Don't ask." group:"Plan"`
 }
@@ -34,7 +35,11 @@ are sent when they changed in Git, and with --prune what left the manifests is d
 within limits. Without one, secrets are sent when an object is created, and to existing
 ones with --send-secrets.
 
-What policy refuses ends with 5, before anything is written.`
+What policy refuses ends with 5, before anything is written.
+
+With --plan it plans again and compares: what is not in the file, or not any more as it
+was, ends with 6 before anything is written; steps that are done already are left out, so
+that the same file finishes an apply that broke off.`
 }
 
 func (c *applyCommand) result() (string, bool) { return render.ReportFormat, c.Format == "json" }
@@ -43,7 +48,11 @@ func (c *applyCommand) Run(a *app) error {
 	if err := c.canAsk(a); err != nil {
 		return err
 	}
-	client, plan, err := a.plan(planning{c.manifestFlags, c.selectFlags, c.ownerFlag, c.policyFlags, c.serverFlags, keyRequired})
+	saved, err := c.read(a)
+	if err != nil {
+		return err
+	}
+	client, plan, err := a.plan(planning{c.manifestFlags, c.selectFlags, c.ownerFlag, c.policyFlags, c.serverFlags, keyRequired, saved})
 	if err != nil {
 		return err
 	}
@@ -57,15 +66,21 @@ func (c *applyCommand) Run(a *app) error {
 	if err := c.refused(plan); err != nil {
 		return err
 	}
+	if err := saved.holds(plan); err != nil {
+		return err
+	}
 	if err := sealed(plan); err != nil {
 		return err
+	}
+	if saved != nil && len(plan.Steps) == 0 {
+		_ = render.Paragraph(out, "All that the saved plan says is done already.", style)
 	}
 	if len(plan.Steps) > 0 && !c.AutoApprove {
 		if err := a.confirm("Apply these changes?", "nothing was applied"); err != nil {
 			return err
 		}
 	}
-	report := a.carryOut(client, plan)
+	report := a.carryOut(client, plan, saved)
 	var approvals []reconcile.ApprovalReport
 	if c.ApproveConnections {
 		approvals = reconcile.ApproveConnections(a.ctx, report, client)
@@ -87,14 +102,31 @@ func (c *applyCommand) refused(plan *reconcile.Plan) error {
 }
 
 // carryOut applies a plan and shows how far it is.
-func (a *app) carryOut(server reconcile.Server, plan *reconcile.Plan) *reconcile.Report {
+func (a *app) carryOut(server reconcile.Server, plan *reconcile.Plan, saved *saved) *reconcile.Report {
 	beginWriting(a.ctx)
 	_, isTerminal := terminal(a.stderr)
 	progress := render.NewProgress(a.stderr, a.errStyle(), isTerminal, time.Now)
 	defer progress.End()
 	return reconcile.Apply(a.ctx, plan, server, reconcile.ApplyOptions{
-		Message: changelogMessage(a.env, a.dir, plan.Owner), Progress: progress.Step,
+		Message: changelogMessage(a.env, a.dir, plan.Owner, a.digest(plan, saved)), Progress: progress.Step,
 	})
+}
+
+// digest is the SHA-256 of a plan's file: of the one that is carried out, else of
+// the one that plan --out would write.
+func (a *app) digest(plan *reconcile.Plan, saved *saved) string {
+	if saved != nil {
+		return saved.digest
+	}
+	doc, err := render.NewPlanDocument(a.record(plan), plan.Diagnostics, 0)
+	if err != nil {
+		return ""
+	}
+	_, sum, err := render.PlanBytes(doc)
+	if err != nil {
+		return ""
+	}
+	return sum
 }
 
 func (c *applyCommand) report(a *app, report *reconcile.Report, approvals []reconcile.ApprovalReport) error {
@@ -147,9 +179,9 @@ func (c *applyCommand) canAsk(a *app) error {
 	if c.AutoApprove {
 		return nil
 	}
-	for _, path := range c.Paths {
+	for _, path := range append([]string{c.Plan}, c.Paths...) {
 		if path == "-" {
-			return usagef("manifests from standard input leave nobody to ask: add --auto-approve")
+			return usagef("what comes from standard input leaves nobody to ask: add --auto-approve")
 		}
 	}
 	if _, ok := terminal(a.stdin); !ok {

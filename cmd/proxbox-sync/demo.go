@@ -268,7 +268,7 @@ func (d *demo) apply(plan *reconcile.Plan) (*reconcile.Report, error) {
 	if err := sealed(plan); err != nil {
 		return nil, err
 	}
-	report := d.app.carryOut(d.client, plan)
+	report := d.app.carryOut(d.client, plan, nil)
 	if code := codeOfReport(report); code != exitDone {
 		_ = render.Report(d.app.stdout, report, d.app.style())
 		return nil, said(code)

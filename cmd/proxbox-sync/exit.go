@@ -22,7 +22,7 @@ const (
 	exitManifests   exitCode = 3   // the manifests are wrong
 	exitSecrets     exitCode = 4   // a secret can't be decrypted or trusted, or stands in plain text
 	exitPolicy      exitCode = 5   // refused by a limit or a policy
-	exitContested   exitCode = 6   // a conflict with another owner
+	exitContested   exitCode = 6   // the saved plan no longer holds, or another owner has it
 	exitPartly      exitCode = 7   // some steps failed, were blocked or met a conflict
 	exitUsage       exitCode = 64  // wrong usage, or a server that policy does not allow
 	exitInterrupted exitCode = 130 // interrupted

@@ -18,10 +18,13 @@ var commitVariables = []string{"GITHUB_SHA", "CI_COMMIT_SHA", "BUILD_SOURCEVERSI
 var commitPattern = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
 
 // changelogMessage is kept by the server with every change.
-func changelogMessage(env environment, dir, owner string) string {
+func changelogMessage(env environment, dir, owner, digest string) string {
 	text := "proxbox-sync apply"
 	if owner != "" {
 		text += ", owner " + owner
+	}
+	if len(digest) > 12 {
+		text += ", plan " + digest[:12]
 	}
 	if commit := gitCommit(env, dir); commit != "" {
 		text += ", commit " + commit[:12]

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"proxbox-sync/reconcile"
 	"proxbox-sync/reconcile/netbox"
 	"proxbox-sync/reconcile/render"
@@ -13,6 +15,7 @@ type planCommand struct {
 	ownerFlag
 	policyFlags
 	serverFlags
+	saveFlags
 	Format           string `help:"Form of the result: ${enum}." enum:"text,json" default:"text" group:"Output"`
 	DetailedExitcode bool   `help:"End with 2 when there are changes." group:"Output"`
 }
@@ -26,34 +29,70 @@ token that may read is enough, and no key is needed: with --no-decrypt secrets s
 sealed.
 
 A plan that apply would refuse is shown all the same, with the reasons at its head,
-and ends with 5.`
+and ends with 5.
+
+--out saves the plan for apply --plan, which carries out exactly that, and prints the
+SHA-256 of the file.`
 }
 
 func (c *planCommand) result() (string, bool) { return render.PlanFormat, c.Format == "json" }
 
 func (c *planCommand) Run(a *app) error {
-	_, plan, err := a.plan(planning{c.manifestFlags, c.selectFlags, c.ownerFlag, c.policyFlags, c.serverFlags, keyRequired})
+	if c.Out == "-" && c.Format == "json" {
+		return usagef("--out - and --format json both write to standard output")
+	}
+	until, err := c.until(time.Now())
+	if err != nil {
+		return err
+	}
+	_, plan, err := a.plan(planning{c.manifestFlags, c.selectFlags, c.ownerFlag, c.policyFlags, c.serverFlags, keyRequired, nil})
 	if err != nil {
 		return err
 	}
 	code := codeOfDiagnostics(plan.Diagnostics)
-	if c.Format == "json" {
-		var doc *render.PlanDocument
-		if doc, err = render.NewPlanDocument(a.record(plan), plan.Diagnostics, int(code)); err == nil {
-			err = render.PlanJSON(a.stdout, doc)
-		}
-	} else {
-		err = render.Plan(a.stdout, plan, a.style())
+	record := a.record(plan)
+	record.Expires = until
+	if err := c.show(a, plan, record, code); err != nil {
+		return err
 	}
 	switch {
-	case err != nil:
-		return err
 	case code != exitDone:
 		return said(code)
 	case c.DetailedExitcode && len(plan.Steps) > 0:
 		return said(exitChanges)
 	}
 	return nil
+}
+
+// show writes the plan, and saves it where that was asked for. One of the two
+// has standard output.
+func (c *planCommand) show(a *app, plan *reconcile.Plan, record *reconcile.Record, code exitCode) error {
+	out, notes, style := a.stdout, a.stdout, a.style()
+	if c.Format == "json" {
+		notes = a.stderr
+	}
+	if c.Out == "-" {
+		out, notes, style = a.stderr, a.stderr, a.errStyle()
+	}
+	if c.Format == "json" {
+		doc, err := render.NewPlanDocument(record, plan.Diagnostics, int(code))
+		if err != nil {
+			return err
+		}
+		if err := render.PlanJSON(out, doc); err != nil {
+			return err
+		}
+	} else if err := render.Plan(out, plan, style); err != nil {
+		return err
+	}
+	if c.Out == "" {
+		return nil
+	}
+	sum, err := a.save(c.saveFlags, plan, record, code)
+	if err != nil {
+		return err
+	}
+	return render.Saved(notes, c.Out, sum, style)
 }
 
 // planning is what a plan is made from.
@@ -63,7 +102,8 @@ type planning struct {
 	ownerFlag
 	policyFlags
 	serverFlags
-	key needKey
+	key   needKey
+	saved *saved // the plan that is to be carried out; nil for none
 }
 
 // plan is what plan, apply and drift have in common: manifests and server in, a
@@ -85,6 +125,7 @@ func (a *app) plan(in planning) (*netbox.Client, *reconcile.Plan, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	in.saved.tighten(&policy.own.Limits)
 	a.looseReading(policy, in)
 	client, err := a.connect(in.serverFlags, p, set)
 	if err != nil {
@@ -113,6 +154,7 @@ func (a *app) plan(in planning) (*netbox.Client, *reconcile.Plan, error) {
 		return nil, nil, failed(list, err)
 	}
 	plan.Diagnostics = list
+	plan.Asked = reconcile.Asked{Select: in.Select, SendSecrets: in.SendSecrets, ApproveConnections: in.ApproveConnections}
 	return client, plan, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"proxbox-sync/reconcile/render"
+	"proxbox-sync/schema/output"
 )
 
 // app is what every command is given.
@@ -83,6 +84,7 @@ func newParser(grammar *cli, a *app) (*parser, *bool) {
 		kong.Resolvers(&envResolver{a.env, a.from}),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.ValueFormatter(helpValue),
+		kong.Vars{"forms": strings.Join(output.Forms(), ", ")},
 	)
 	a.model = k.Model
 	return &parser{k, help}, help

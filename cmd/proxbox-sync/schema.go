@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"proxbox-sync/schema"
@@ -10,8 +11,8 @@ import (
 )
 
 type schemaCommand struct {
-	Kind   string `arg:"" optional:"" help:"A kind. Default: one schema for manifests of all kinds."`
-	Output string `help:"The schema of an output form instead: plan, report, validate, objects, doctor, version." placeholder:"FORM" group:"Output"`
+	Kind   string `arg:"" optional:"" help:"A kind, or a form of output such as plan. Default: one schema for manifests of all kinds."`
+	Output string `help:"The schema of an output form: ${forms}." placeholder:"FORM" group:"Output"`
 }
 
 // Help is shown by schema --help.
@@ -24,6 +25,9 @@ line of a manifest:
 }
 
 func (c *schemaCommand) Run(a *app) error {
+	if c.Output == "" && slices.Contains(output.Forms(), c.Kind) {
+		c.Kind, c.Output = "", c.Kind
+	}
 	if c.Output != "" {
 		if c.Kind != "" {
 			return usagef("either a kind or --output")

@@ -79,3 +79,15 @@ func (p *position) position() reconcile.Position {
 	}
 	return reconcile.Position{File: p.File, Line: p.Line, Column: p.Column}
 }
+
+// Saved says where a plan was saved, and the SHA-256 of that file.
+func Saved(w io.Writer, name, digest string, s Style) error {
+	p := newPrinter(w, s)
+	p.line()
+	if name == "-" {
+		name = "standard output"
+	}
+	p.line("Saved to ", Escape(name), ".")
+	p.line("SHA-256: ", digest)
+	return p.done()
+}
