@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -120,16 +121,10 @@ func byObject(steps []RecordStep) objectSteps {
 		if len(s.Actions) > 0 {
 			x.action = s.Actions[0]
 		}
-		if x.after != nil {
-			x.after = map[string]any{}
-			for field, v := range s.After {
-				if !s.AfterSensitive[field] {
-					x.after[field] = v
-				}
-			}
-		}
+		x.after = maps.Clone(s.After)
 		for _, secret := range s.Secrets {
 			x.secrets[secret.Name] = secret.Digest
+			delete(x.after, secret.Name)
 		}
 		out.names = append(out.names, name)
 		out.steps[name] = x
@@ -154,11 +149,14 @@ func (x *objectStep) text() string {
 	return x.action + " " + strings.Join(first(names, movedLimit), ", ")
 }
 
+// rests are the steps that can be left of a step which was carried out in part.
+var rests = map[Action][]Action{Create: {Update, Mark}, Update: {Mark}}
+
 // step compares what the file does to an object with what is to be done now: all
 // of it, or the rest.
 func (m *moving) step(name string, saved, now *objectStep) {
 	switch {
-	case saved.action != now.action && (now.action == string(Create) || now.action == string(Delete) || saved.action == string(Delete)):
+	case saved.action != now.action && !slices.Contains(rests[Action(saved.action)], Action(now.action)):
 		m.report(name, "", "another step", fmt.Sprintf("the file has %s, the plan now has %s", saved.text(), now.text()))
 		return
 	case saved.action == string(Create) && now.action != string(Create) && !now.finishes(saved):
@@ -188,6 +186,11 @@ func (m *moving) step(name string, saved, now *objectStep) {
 	for field, d := range now.secrets {
 		if want, ok := saved.secrets[field]; !ok || want != d {
 			m.report(name, field, "another secret", "the file does not send it, or sends another ciphertext of it")
+		}
+	}
+	for _, field := range sortedKeys(saved.secrets) {
+		if _, ok := now.secrets[field]; !ok {
+			m.hasSecret(name, field, saved.secrets[field])
 		}
 	}
 	left := false
@@ -228,6 +231,20 @@ func (m *moving) done(name string, saved *objectStep) {
 	for _, field := range sortedKeys(saved.after) {
 		m.reached(name, field, saved.after[field])
 	}
+	for _, field := range sortedKeys(saved.secrets) {
+		m.hasSecret(name, field, saved.secrets[field])
+	}
+}
+
+// hasSecret checks that a secret which is not to be sent now is still the one
+// that the file would have sent.
+func (m *moving) hasSecret(name, field, want string) {
+	for _, o := range m.objects(name) {
+		if s, ok := o.Fields[field].(Secret); ok && o.fieldDigest(o.Kind.Field(field), field, s) == want {
+			return
+		}
+	}
+	m.report(name, field, "another secret", "the file sends one that the manifests no longer have")
 }
 
 // reached checks that a field which is not to be changed now has the value that

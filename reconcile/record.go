@@ -117,12 +117,13 @@ type RecordField struct {
 }
 
 // RecordValue is one difference inside a value. Op is add, remove or replace;
-// Path is a JSON pointer into the field's value.
+// Path is a JSON pointer into the field's value. Before is nil for add, After for
+// remove.
 type RecordValue struct {
 	Op     string `json:"op"`
 	Path   string `json:"path"`
-	Before *any   `json:"before,omitempty"`
-	After  *any   `json:"after,omitempty"`
+	Before any    `json:"before"`
+	After  any    `json:"after"`
 }
 
 // RecordSecret is a secret that a step sends. Digest is that of its ciphertext,
@@ -343,12 +344,10 @@ func (fc FieldChange) record() RecordField {
 	for _, in := range fc.Inner {
 		x := RecordValue{Op: in.Op, Path: in.Path}
 		if in.Op != "add" {
-			v := Shown(in.Before)
-			x.Before = &v
+			x.Before = Shown(in.Before)
 		}
 		if in.Op != "remove" {
-			v := Shown(in.After)
-			x.After = &v
+			x.After = Shown(in.After)
 		}
 		out.Changes = append(out.Changes, x)
 	}

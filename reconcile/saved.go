@@ -3,7 +3,6 @@ package reconcile
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,19 +11,6 @@ import (
 // A saved plan is a commitment: what somebody approved. It is compared and never
 // obeyed: apply plans again from the manifests and the live state, and carries
 // that out if it is what the file says, or what is left of it.
-
-// Checksum is the SHA-256, in hexadecimal, of a record's compact JSON. It stands
-// in a saved plan and finds what was changed there by accident or without care;
-// whoever can compute it can change it as well, which is why the steps are
-// compared on their own.
-func (r *Record) Checksum() (string, error) {
-	data, err := json.Marshal(r)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:]), nil
-}
 
 // manifestsDigest is the SHA-256, in hexadecimal, over what the documents of a
 // plan mean: kinds, keys, declared fields in normal form, ciphertexts and

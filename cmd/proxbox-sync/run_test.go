@@ -103,7 +103,7 @@ func TestEveryChangeIsSignedInTheChangeLog(t *testing.T) {
 	require.Equal(t, int(exitDone), got.code, got.stderr)
 	require.Len(t, s.Changes(), 3)
 	for _, change := range s.Changes() {
-		require.Equal(t, "proxbox-sync apply, commit 0123456789ab", change.Message)
+		require.Regexp(t, "^proxbox-sync apply, plan [0-9a-f]{12}, commit 0123456789ab$", change.Message)
 	}
 }
 

@@ -1,6 +1,8 @@
 package render
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"strings"
@@ -83,23 +85,35 @@ type PlanDocument struct {
 	// Errored says that something ended the command before the plan was whole.
 	Errored bool `json:"errored"`
 	*reconcile.Record
-	// Checksum is the record's.
+	// Checksum is the SHA-256, in hexadecimal, of all the rest as compact JSON. It
+	// finds what was changed by accident or without care; whoever can compute it
+	// can change it as well, which is why apply compares the steps on their own.
 	Checksum string `json:"checksum"`
+}
+
+// sum computes the checksum.
+func (d *PlanDocument) sum() (string, error) {
+	bare := *d
+	bare.Checksum = ""
+	data, err := json.Marshal(bare)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:]), nil
 }
 
 // NewPlanDocument makes the form of a plan. exitCode is what the command ends
 // with, 0 also where that says only that there are changes; a plan that policy
 // refuses has another one.
 func NewPlanDocument(record *reconcile.Record, list reconcile.Diagnostics, exitCode int) (*PlanDocument, error) {
-	sum, err := record.Checksum()
-	if err != nil {
-		return nil, err
-	}
-	d := &PlanDocument{head: success(PlanFormat, list), Record: record, Checksum: sum}
+	d := &PlanDocument{head: success(PlanFormat, list), Record: record}
 	if exitCode != 0 {
 		d.OK, d.ExitCode = false, &exitCode
 	}
-	return d, nil
+	var err error
+	d.Checksum, err = d.sum()
+	return d, err
 }
 
 // PlanJSON writes a plan in the form PlanFormat.

@@ -40,7 +40,7 @@ func ReadPlan(data []byte) (*PlanDocument, error) {
 	if d.Format != PlanFormat {
 		return nil, fmt.Errorf("it is of the form %q; this version reads %q", d.Format, PlanFormat)
 	}
-	sum, err := d.Record.Checksum()
+	sum, err := d.sum()
 	if err != nil {
 		return nil, err
 	}
