@@ -16,6 +16,7 @@ type PlanOptions struct {
 	Select      []Selection       // nil: everything
 	SendSecrets []SecretSelection // write-only fields that an update sends; nil: none
 	Ownership   Ownership
+	Lint        LintOptions
 }
 
 // Selection is one --select: a kind, or one object of it by its display text.
@@ -83,7 +84,8 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 	}
 	refusals = append(refusals, c.diags...)
 	refusals = append(refusals, o.Ownership.Limits.check(plan, own.ownedCounts(live))...)
-	plan.Diagnostics = append(append(diags, fights(plan)...), refusals...).Sorted()
+	diags = append(append(diags, fights(plan)...), refusals...)
+	plan.Diagnostics = Lint(set, selected, diags, o.Lint)
 	return plan, plan.Diagnostics, nil
 }
 
