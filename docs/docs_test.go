@@ -18,7 +18,7 @@ import (
 	"proxbox-sync/schema"
 )
 
-var update = flag.Bool("update", false, "write kinds.md anew")
+var update = flag.Bool("update", false, "write kinds.md and the rules of lint.md anew")
 
 // pages are all texts for people, by path from this folder.
 func pages(t *testing.T) map[string]string {
@@ -134,5 +134,26 @@ func TestTheListOfKindsIsThatOfTheSchemas(t *testing.T) {
 	require.NoError(t, err)
 	if diff := cmp.Diff(b.String(), string(got)); diff != "" {
 		t.Errorf("kinds.md is not of these schemas; run go test ./docs -update\n%s", diff)
+	}
+}
+
+const rulesMark = "<!-- generated from the rules: go test ./docs -update -->\n\n"
+
+func TestTheListOfRulesIsThatOfTheProgram(t *testing.T) {
+	page, err := os.ReadFile("lint.md")
+	require.NoError(t, err)
+	head, got, found := strings.Cut(string(page), rulesMark)
+	require.True(t, found)
+	var b strings.Builder
+	b.WriteString("| code | of | severity | what is risky |\n|---|---|---|---|\n")
+	for _, r := range reconcile.Rules(schema.Embedded()) {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.Code, r.Kind, r.Severity, strings.ReplaceAll(r.Message, "|", `\|`))
+	}
+	if *update {
+		require.NoError(t, os.WriteFile("lint.md", []byte(head+rulesMark+b.String()), 0o644))
+		return
+	}
+	if diff := cmp.Diff(b.String(), got); diff != "" {
+		t.Errorf("lint.md is not of these rules; run go test ./docs -update\n%s", diff)
 	}
 }

@@ -59,23 +59,23 @@ func TestExamplesStandOnTheirOwnOnAnEmptyServer(t *testing.T) {
 	}
 }
 
-func TestExamplesTakeNoRiskThatNeedsExplaining(t *testing.T) {
+func TestExamplesExplainTheRisksThatTheyTake(t *testing.T) {
 	set := schema.Embedded()
 	for _, name := range repositories(t) {
-		docs, _ := manifest.Load(t.Context(), []string{name}, manifest.Options{})
+		docs, found := manifest.Load(t.Context(), []string{name}, manifest.Options{})
 		desired, _ := reconcile.Desired(set, docs, reconcile.DesiredOptions{})
-		for _, objects := range desired.Objects {
-			for _, o := range objects {
-				plain := map[string]any{}
-				for field, v := range o.Fields {
-					plain[field] = reconcile.Shown(v)
-				}
-				for _, l := range set.Lints(o.Kind, plain) {
-					if l.Severity == "warning" {
-						t.Errorf("%s: %s: %s", name, o, l.Message)
-					}
-				}
+		explained := map[string]bool{}
+		data, err := fs.ReadFile(examples.Files, path.Join(name, "proxbox-sync.yaml"))
+		require.NoError(t, err)
+		nodes, diags := manifest.Parse(name, data, manifest.Options{})
+		requireClean(t, diags)
+		if ignore := nodes[0].Member("lint").Member("ignore"); ignore != nil {
+			for _, entry := range ignore.Items {
+				explained[fmt.Sprint(entry.Member("code").Value)] = entry.Member("reason") != nil
 			}
+		}
+		for _, d := range reconcile.Lint(set, desired, found, reconcile.LintOptions{}) {
+			require.True(t, explained[d.Code], "%s: %s: %s: %s", name, d.Pos.File, d.Object, d.Summary)
 		}
 	}
 }

@@ -24,6 +24,12 @@ func (d *desiring) checkMetadata(o *Object) {
 	for _, ignore := range meta.IgnoreChanges {
 		d.checkIgnore(kind, ignore.Path, ignore.Pos)
 	}
+	for _, ignore := range meta.IgnoreRisks {
+		if codes := RuleCodes(d.set); !slices.Contains(codes, ignore.Code) {
+			d.add(Diagnostic{Code: "unknown-rule", Pos: ignore.Pos, Object: kind.Name,
+				Summary: fmt.Sprintf("ignoreRisks: there is no rule %q", shorten(ignore.Code)), Detail: didYouMean(ignore.Code, codes, "the rules: ")})
+		}
+	}
 }
 
 // checkIgnored reports mistakes in the project file's ignore_changes.

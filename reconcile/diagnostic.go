@@ -14,6 +14,7 @@ type Severity string
 const (
 	Error   Severity = "error"
 	Warning Severity = "warning"
+	Info    Severity = "info" // worth knowing, nothing to be done
 )
 
 // Trouble groups diagnostics by what they mean for the run; the command line
@@ -27,6 +28,7 @@ const (
 	Policy                    // refused by a policy
 	ServerSide                // the server lacks a whole kind, or the token may not view it
 	Contested                 // another owner has it
+	Risk                      // a risk rule applies; never an error
 )
 
 // Diagnostic is one mistake or doubt, made for the person who can mend it. Its

@@ -62,15 +62,16 @@ type Document struct {
 
 // Metadata says how the tool treats an object.
 type Metadata struct {
-	Existing      bool     // made by someone else: only declared fields are managed, never created
-	CreateOnly    bool     // created when missing, never updated
-	Patch         bool     // merged over the document of the same kind and key
-	Protect       bool     // never deleted by this tool, also after the manifest is gone
-	Absent        bool     // must not exist
-	Release       bool     // stop managing: remove the marker, leave the object
-	RenamedFrom   *Node    // the old key, as a reference is written; nil for none
-	IgnoreChanges []Ignore // fields that are set on create and not compared afterwards
-	Pos           Position // of the metadata mapping
+	Existing      bool         // made by someone else: only declared fields are managed, never created
+	CreateOnly    bool         // created when missing, never updated
+	Patch         bool         // merged over the document of the same kind and key
+	Protect       bool         // never deleted by this tool, also after the manifest is gone
+	Absent        bool         // must not exist
+	Release       bool         // stop managing: remove the marker, leave the object
+	RenamedFrom   *Node        // the old key, as a reference is written; nil for none
+	IgnoreChanges []Ignore     // fields that are set on create and not compared afterwards
+	IgnoreRisks   []RiskIgnore // risk rules that are turned off for this object
+	Pos           Position     // of the metadata mapping
 }
 
 // Ignore is one entry of metadata.ignoreChanges: a field, or a dotted path into

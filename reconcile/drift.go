@@ -30,7 +30,7 @@ type DriftReport struct {
 func (r *DriftReport) Any() bool { return len(r.Objects)+len(r.Copied) > 0 }
 
 // DriftOf reduces a plan to what the server changed. What policy says of
-// applying the plan is left out.
+// applying the plan is left out, and so is what the manifests risk.
 func DriftOf(p *Plan) *DriftReport {
 	r := &DriftReport{Instance: p.Instance, Owner: p.Owner}
 	for _, s := range p.Steps {
@@ -63,7 +63,7 @@ func DriftOf(p *Plan) *DriftReport {
 		}
 	}
 	for _, d := range p.Diagnostics {
-		if d.Trouble != Policy {
+		if d.Trouble != Policy && d.Trouble != Risk {
 			r.Diagnostics = append(r.Diagnostics, d)
 		}
 	}

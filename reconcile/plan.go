@@ -16,6 +16,7 @@ type PlanOptions struct {
 	Select      []Selection       // nil: everything
 	SendSecrets []SecretSelection // write-only fields that an update sends; nil: none
 	Ownership   Ownership
+	Lint        LintOptions
 }
 
 // Selection is one --select: a kind, or one object of it by its display text.
@@ -83,7 +84,7 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 	}
 	refusals = append(refusals, c.diags...)
 	refusals = append(refusals, o.Ownership.Limits.check(plan, own.ownedCounts(live))...)
-	plan.Diagnostics = append(append(diags, fights(plan)...), refusals...).Sorted()
+	plan.Diagnostics = Lint(set, selected, append(append(diags, fights(plan)...), refusals...), o.Lint)
 	return plan, plan.Diagnostics, nil
 }
 

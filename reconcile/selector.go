@@ -104,9 +104,6 @@ func (d *desiring) selectorRow(o *Object, field string, target *schema.Kind, n, 
 			Summary: fmt.Sprintf("field %q: a reference by id is {id: NUMBER} and nothing else", field)})
 		return s, false
 	}
-	d.add(Diagnostic{Severity: Warning, Code: "database-id", Pos: id.Pos, Object: o.Kind.Name, Field: field,
-		Summary: fmt.Sprintf("field %q refers to a %s by database id", field, target.Name),
-		Detail:  "ids differ between servers and after a restore; refer to it by its key"})
 	s.Row = RowID(row)
 	return s, true
 }

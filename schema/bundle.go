@@ -115,9 +115,9 @@ func (s *Set) bundle() ([]byte, error) {
 
 // dispatchOn applies a kind's definitions. Required fields and rules hold for
 // an object that stands alone: not for a patch, nor for an object that somebody
-// else made, and not for an entry that defaults complete.
+// else made or that is given up, and not for an entry that defaults complete.
 func dispatchOn(kind string) object {
-	fields, whole := defRef(kind+".fields"), defRef(kind)
+	fields, whole, off := defRef(kind+".fields"), defRef(kind), obj("const", false)
 	withItems := func(item object) object {
 		return obj("properties", obj("items", obj("items", item)))
 	}
@@ -125,7 +125,8 @@ func dispatchOn(kind string) object {
 		"if", obj("required", []string{"kind"}, "properties", obj("kind", obj("const", kind))),
 		"then", obj(
 			"properties", obj("spec", fields, "defaults", fields, "items", obj("items", fields)),
-			"if", obj("properties", obj("metadata", obj("properties", obj("patch", obj("const", false), "existing", obj("const", false))))),
+			"if", obj("properties", obj("metadata", obj("properties", obj(
+				"patch", off, "existing", off, "absent", off, "release", off)))),
 			"then", obj(
 				"properties", obj("spec", whole),
 				"if", obj("required", []string{"defaults"}),
@@ -148,6 +149,21 @@ func metadataSchema() object {
 			),
 			"existing", flag("Made by someone else, such as the plugin's synchronisation: it must exist, only the fields written here are managed, and it is never created or deleted."),
 			"createOnly", flag("Created when it is missing, never updated afterwards."),
+			"absent", flag("Must not exist: it is deleted."),
+			"release", flag("Not managed any more: the marker goes, the object stays."),
+			"renamedFrom", obj("description", "The old key of an object that is to be renamed in place."),
+			"ignoreRisks", obj(
+				"description", "Risk rules that are not applied to the objects of this document; the reason is shown in every report.",
+				"type", "array", "items", obj(
+					"type", "object",
+					"required", []string{"code", "reason"},
+					"properties", obj(
+						"code", obj("description", "Code of the rule, as lint shows it.", "type", "string", "minLength", 1),
+						"reason", obj("description", "Why the risk is taken.", "type", "string", "minLength", 1),
+					),
+					"additionalProperties", false,
+				),
+			),
 			"patch", flag("Merged over the document of the same kind and key, which has the other fields: for secrets in a file of their own."),
 		),
 		"additionalProperties", false,

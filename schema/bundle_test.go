@@ -101,6 +101,8 @@ func TestTheBundleAcceptsAndRefuses(t *testing.T) {
 		"a patch of several objects":               {endpoint + "metadata: {patch: true}\nitems: [{name: a, password: x}]", true},
 		"an object that somebody else made":        {head + "kind: ProxmoxNode\nmetadata: {existing: true, protect: true}\nspec: {endpoint: pve, name: n1, location: r1}", true},
 		"an object that is created only":           {head + "kind: Site\nmetadata: {createOnly: true, ignoreChanges: [description]}\nspec: {slug: a, name: A}", true},
+		"an object that must not exist":            {endpoint + "metadata: {absent: true}\nspec: {name: a}", true},
+		"a renamed object with a risk taken":       {endpoint + "metadata: {renamedFrom: b, ignoreRisks: [{code: tls-not-verified, reason: lab}]}\nspec: {name: a, mode: cluster, domain: x}", true},
 		"a long encrypted secret":                  {head + "kind: NetBoxEndpoint\nspec: {name: a, domain: nb, token_version: v2, token_key: k, token_secret: 'ENC[" + strings.Repeat("x", 400) + "]'}", true},
 		"a reference by a mapping":                 {head + "kind: BackupRoutine\nspec: {endpoint: pve, job_id: j, selection: [100], storage: {cluster: {name: prod}, name: local}}", true},
 		"a reference by id":                        {head + "kind: ProxmoxCluster\nspec: {endpoint: {id: 4}, name: c, mode: cluster, netbox_cluster: null}", true},
@@ -126,6 +128,7 @@ func TestTheBundleAcceptsAndRefuses(t *testing.T) {
 		"defaults without items":                 {endpoint + "defaults: {mode: cluster}\nspec: {name: a, mode: cluster, domain: x}", false},
 		"an unknown key beside spec":             {endpoint + "sepc: {}\nspec: {name: a, mode: cluster, domain: x}", false},
 		"unknown metadata":                       {endpoint + "metadata: {pacth: true}\nspec: {name: a, mode: cluster, domain: x}", false},
+		"a risk taken without a reason":          {endpoint + "metadata: {ignoreRisks: [{code: tls-not-verified}]}\nspec: {name: a, mode: cluster, domain: x}", false},
 		"metadata of a wrong type":               {endpoint + "metadata: {patch: 'yes'}\nspec: {name: a}", false},
 		"an unknown field":                       {endpoint + "spec: {name: a, mode: cluster, domain: x, colour: red}", false},
 		"an unknown field in defaults":           {endpoint + "defaults: {colour: red}\nitems: [{name: a, mode: cluster, domain: x}]", false},
@@ -229,6 +232,7 @@ func TestPatternsArePortable(t *testing.T) {
 	for _, k := range Embedded().Kinds() {
 		texts = append(texts, k.Raw)
 	}
+	require.NotContains(t, string(raw), "x-lint", "rules are lint's business: an editor would not know the word")
 	unportable := regexp.MustCompile(`\\\\[pPAzZQEhHRXCK]|\(\?|\[\[:|\\\\x\{|\\u0000`)
 	found := 0
 	for _, text := range texts {

@@ -16,8 +16,11 @@ import (
 type compiled struct {
 	once  sync.Once
 	forms [Create + 1]*ruleset
-	lint  []*jsonschema.Schema // as Kind.Lint
 	err   error
+
+	lintOnce sync.Once
+	lint     []*jsonschema.Schema // as Kind.Lint, nil for a rule without when
+	lintErr  error
 }
 
 // ruleset is a validator and the document it was made of, in which the
@@ -63,17 +66,6 @@ func (c *compiled) compile(k *Kind) error {
 		if c.forms[Create], err = compileDocument(k.Name+":create", create); err != nil {
 			return fmt.Errorf("x-resource.create: %w", err)
 		}
-	}
-	for i, l := range k.Lint {
-		doc, err := decodeDocument(l.When)
-		if err != nil {
-			return fmt.Errorf("x-lint %s: %w", l.Code, err)
-		}
-		r, err := compileDocument(fmt.Sprintf("%s:lint:%d", k.Name, i), doc)
-		if err != nil {
-			return fmt.Errorf("x-lint %s: %w", l.Code, err)
-		}
-		c.lint = append(c.lint, r.schema)
 	}
 	return nil
 }

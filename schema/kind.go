@@ -152,12 +152,18 @@ type Synced struct {
 	Setting string `json:"setting"` // the plugin setting or endpoint field that decides, if one does
 }
 
-// Lint is one risk rule of a kind (vendor keyword x-lint).
+// Lint is one risk rule of a kind (vendor keyword x-lint). It has either When
+// or Same.
 type Lint struct {
-	Code     string          `json:"code"`
-	Severity string          `json:"severity"` // "warning" or "info"
-	Message  string          `json:"message"`
-	When     json.RawMessage `json:"when"` // a JSON Schema; the rule applies to objects that match it
+	Code        string          `json:"code"`
+	Severity    string          `json:"severity"`    // "warning" or "info"
+	Field       string          `json:"field"`       // where the risk is written
+	Message     string          `json:"message"`     // what is risky, in one line
+	Description string          `json:"description"` // why, and what to do
+	When        json.RawMessage `json:"when"`        // a JSON Schema; the rule applies to objects that match it
+	// Same lists sets of fields: the rule applies to an object that has the same
+	// values as another one in all fields of a set.
+	Same [][]string `json:"same"`
 }
 
 // Field returns the field of that name, or nil.

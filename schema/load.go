@@ -114,10 +114,7 @@ func checkRoot(name string, f *kindFile) []error {
 	add(f.Title == "", "title is missing")
 	add(f.Description == "", "description is missing")
 	add(len(f.Properties) == 0, "properties is missing")
-	for i, l := range f.Lint {
-		add(l.Code == "" || l.Message == "" || len(l.When) == 0, "x-lint %d needs code, message and when", i)
-		add(l.Severity != "warning" && l.Severity != "info", `x-lint %d: severity must be "warning" or "info"`, i)
-	}
+	errs = append(errs, checkLint(f.Lint)...)
 	for i, rule := range f.AllOf {
 		add(rule.Description == "", "allOf %d has no description, which is its message", i)
 	}
@@ -201,6 +198,11 @@ func (s *Set) checkLinks(k *Kind) []error {
 			for _, name := range from.Fields {
 				field("x-resource.approval: "+member, name)
 			}
+		}
+	}
+	for _, l := range k.Lint {
+		for _, name := range append(slices.Concat(l.Same...), l.Field) {
+			field("x-lint "+l.Code, name)
 		}
 	}
 	for _, f := range k.Fields {

@@ -35,7 +35,7 @@ const widget = `{
   },
   "allOf": [{"description": "a rule", "required": ["name"]}],
   "unevaluatedProperties": false,
-  "x-lint": [{"code": "c", "severity": "info", "message": "m", "when": {"required": ["parent"]}}]
+  "x-lint": [{"code": "c", "severity": "info", "field": "parent", "message": "m", "description": "d", "when": {"required": ["parent"]}}]
 }`
 
 func widgetFS(old, replacement string) fs.FS {
@@ -89,6 +89,14 @@ func TestLoadRefuses(t *testing.T) {
 		"a limit that is no number":                {`"type": "string"`, `"type": "string", "minLength": "1"`, "Widget.json"},
 		"a rule that does not compile":             {`"description": "a rule", "required": ["name"]`, `"description": "a rule", "required": 5`, "Widget.json"},
 		"a lint rule that does not compile":        {`"when": {"required": ["parent"]}`, `"when": {"type": "strnig"}`, "x-lint c"},
+		"a lint rule that is true of everything":   {`"when": {"required": ["parent"]}`, `"when": {}`, "x-lint c"},
+		"a lint rule with neither when nor same":   {`, "when": {"required": ["parent"]}`, ``, "either when or same"},
+		"a lint rule that compares nothing":        {`"when": {"required": ["parent"]}`, `"same": [[]]`, "empty set"},
+		"a lint rule about no property":            {`"field": "parent"`, `"field": "parnet"`, `x-lint c names "parnet"`},
+		"a lint rule that compares no property":    {`"when": {"required": ["parent"]}`, `"same": [["parnet"]]`, `x-lint c names "parnet"`},
+		"a lint rule without a description":        {`"description": "d"`, `"description": ""`, "description"},
+		"a lint code like a kind's name":           {`"code": "c"`, `"code": "Widget"`, "lower-case"},
+		"a lint severity that stops a run":         {`"severity": "info"`, `"severity": "error"`, "severity"},
 		"a schema that reads another from the net": {`"description": "a rule", "required": ["name"]`, `"description": "a rule", "$ref": "http://127.0.0.1:1/x"`, "may not refer"},
 		"a create rule that does not compile":      {`"mode"`, `"create": {"type": 5}, "mode"`, "x-resource.create"},
 	} {

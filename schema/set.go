@@ -30,7 +30,8 @@ func Load(fsys fs.FS) (*Set, error) {
 	s, errs := load(fsys)
 	if s != nil {
 		for _, k := range s.sorted {
-			if err := s.compiled[k.Name].get(k).err; err != nil {
+			c := s.compiled[k.Name]
+			if err := errors.Join(c.get(k).err, c.getLint(k).lintErr); err != nil {
 				errs = append(errs, fmt.Errorf("%s.json: %w", k.Name, err))
 			}
 		}
@@ -81,7 +82,8 @@ func (s *Set) Validate(k *Kind, value map[string]any, form Form) []Problem {
 	return s.validate(k, value, form)
 }
 
-// Lints returns the rules of x-lint that the object matches.
+// Lints returns the rules of x-lint whose when the object matches. Those about
+// several objects are the hub's business.
 func (s *Set) Lints(k *Kind, value map[string]any) []Lint { return s.lints(k, value) }
 
 // Bundle returns one JSON Schema (2020-12) for a manifest document of any

@@ -250,24 +250,3 @@ func (w *walker) result() []Problem {
 	})
 	return out
 }
-
-// lints returns the rules of x-lint that a value matches.
-func (s *Set) lints(k *Kind, value map[string]any) (out []Lint) {
-	c := s.compiled[k.Name].get(k)
-	if c.err != nil {
-		return nil
-	}
-	defer func() {
-		if recover() != nil {
-			out = nil
-		}
-	}()
-	w := walker{kind: k, noted: map[Problem]bool{}, unbearable: map[string]bool{}}
-	instance := w.bounded("", value)
-	for i, l := range k.Lint {
-		if c.lint[i].Validate(instance) == nil {
-			out = append(out, l)
-		}
-	}
-	return out
-}

@@ -11,6 +11,7 @@ type cli struct {
 	NoColor   bool   `help:"No colour, also on a terminal (NO_COLOR does the same)." group:"Logging"`
 
 	Validate   validateCommand   `cmd:"" help:"Check manifests, without a server."`
+	Lint       lintCommand       `cmd:"" help:"Show what is risky about manifests, without a server or a key."`
 	Plan       planCommand       `cmd:"" help:"Show what apply would do."`
 	Apply      applyCommand      `cmd:"" help:"Make the server as the manifests say."`
 	Drift      driftCommand      `cmd:"" help:"Show what somebody changed on the server."`
@@ -18,7 +19,7 @@ type cli struct {
 	Get        getCommand        `cmd:"" help:"Show live objects."`
 	Doctor     doctorCommand     `cmd:"" help:"Check URL, TLS, token and permissions."`
 	Schema     schemaCommand     `cmd:"" help:"Print JSON Schemas, for editors and tools."`
-	Explain    explainCommand    `cmd:"" help:"Explain a kind or one of its fields."`
+	Explain    explainCommand    `cmd:"" help:"Explain a kind, one of its fields, or a risk rule."`
 	Sandbox    sandboxCommand    `cmd:"" help:"Serve an in-memory NetBox to try things on."`
 	Demo       demoCommand       `cmd:"" help:"Show plan, apply and drift, on a sandbox of its own."`
 	Version    versionCommand    `cmd:"" help:"Say which version this is."`
@@ -41,8 +42,13 @@ type serverFlags struct {
 
 // manifestFlags say which manifests to read and how.
 type manifestFlags struct {
+	pathFlags
+	NoDecrypt bool `help:"Don't decrypt: secrets stay sealed, which is enough to validate and plan." group:"Manifests"`
+}
+
+// pathFlags say which manifests to read.
+type pathFlags struct {
 	Paths                 []string `arg:"" optional:"" name:"path" help:"Files and folders of manifests, - for standard input. Default: those of the project file."`
-	NoDecrypt             bool     `help:"Don't decrypt: secrets stay sealed, which is enough to validate and plan." group:"Manifests"`
 	AllowKey              []string `help:"Key service beside age and PGP that a sops file may use, by its exact address; may be repeated." placeholder:"TYPE=ADDRESS" sep:"none" group:"Manifests"`
 	AllowPlaintextSecrets bool     `help:"Accept secrets in plain text." group:"Manifests"`
 }

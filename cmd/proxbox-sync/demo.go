@@ -125,7 +125,7 @@ func (d *demo) load(dir string) error {
 		return err
 	}
 	paths := []string{dir}
-	d.options.Ownership.Owner = demoOwner
+	d.options.Ownership.Owner, d.options.Lint.WarningsOnly = demoOwner, true
 	if _, err := os.Lstat(filepath.Join(abs, projectName)); err == nil {
 		p, err := readProject(abs, filepath.Join(abs, projectName), abs)
 		if err != nil {
@@ -133,6 +133,7 @@ func (d *demo) load(dir string) error {
 		}
 		d.options.Desired.IgnoreChanges = p.IgnoreChanges
 		d.options.Ownership.Mark = p.Mark
+		d.options.Lint.Ignore, d.options.Lint.Partial = p.IgnoreRisks, true
 		if p.Owner != "" {
 			d.options.Ownership.Owner = p.Owner
 		}
@@ -149,7 +150,7 @@ func (d *demo) load(dir string) error {
 			return d.app.env.Get(name)
 		}
 	}
-	decrypt, err := d.app.opener(secrets.Options{Env: env})
+	decrypt, err := d.app.opener(secrets.Options{Env: env}, nil)
 	if err != nil {
 		return err
 	}

@@ -34,9 +34,10 @@ func (a *app) documents(f manifestFlags, p *project, key needKey) ([]reconcile.D
 		return nil, nil, usagef("an empty path among the manifests: is a variable not set? The working directory is written as .")
 	}
 	var err error
+	checked := newRecipients(a.dir, p)
 	options.Decrypt, err = a.opener(secrets.Options{
 		Env: a.env.Get, NoDecrypt: f.NoDecrypt, SealWithoutKey: key == keyOptional, AllowedKeys: f.AllowKey,
-	})
+	}, checked.check)
 	if err != nil {
 		return nil, nil, usagef("--allow-key: %w", err)
 	}
@@ -44,17 +45,21 @@ func (a *app) documents(f manifestFlags, p *project, key needKey) ([]reconcile.D
 	if err := a.ctx.Err(); err != nil {
 		return nil, nil, fmt.Errorf("reading the manifests: %w", err)
 	}
-	return docs, list, nil
+	return docs, append(list, checked.found...).Sorted(), nil
 }
 
 // opener returns the function by which manifests get their secrets opened.
-func (a *app) opener(o secrets.Options) (func(string, []byte) (map[string]reconcile.Secret, error), error) {
+// opened, if not nil, is told what each good file says of itself.
+func (a *app) opener(o secrets.Options, opened func(string, secrets.Info)) (func(string, []byte) (map[string]reconcile.Secret, error), error) {
 	opener, err := secrets.New(o)
 	if err != nil {
 		return nil, err
 	}
 	return func(file string, data []byte) (map[string]reconcile.Secret, error) {
-		values, _, err := opener.Open(a.ctx, file, data)
+		values, info, err := opener.Open(a.ctx, file, data)
+		if err == nil && opened != nil {
+			opened(file, info)
+		}
 		if err == nil {
 			a.log.Debug("read a sops file", "file", file, "secrets", len(values))
 		}

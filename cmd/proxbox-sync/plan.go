@@ -16,6 +16,7 @@ type planCommand struct {
 	policyFlags
 	serverFlags
 	saveFlags
+	failOnFlag
 	Format           string `help:"Form of the result: ${enum}." enum:"text,json" default:"text" group:"Output"`
 	DetailedExitcode bool   `help:"End with 2 when there are changes." group:"Output"`
 }
@@ -50,12 +51,17 @@ func (c *planCommand) Run(a *app) error {
 		return err
 	}
 	code := codeOfDiagnostics(plan.Diagnostics)
+	if warned := c.code(plan.Diagnostics); warned != exitDone && (code == exitDone || warned < code) {
+		code = warned
+	}
 	record := a.record(plan)
 	record.Expires = until
 	if err := c.show(a, plan, record, code); err != nil {
 		return err
 	}
 	switch {
+	case code == exitManifests && c.Format != "json":
+		return c.err(plan.Diagnostics)
 	case code != exitDone:
 		return said(code)
 	case c.DetailedExitcode && len(plan.Steps) > 0:
@@ -114,7 +120,8 @@ func (a *app) plan(in planning) (*netbox.Client, *reconcile.Plan, error) {
 		return nil, nil, err
 	}
 	set := schema.Embedded()
-	options := reconcile.PlanOptions{Desired: desiredOptions(in.manifestFlags, p)}
+	options := reconcile.PlanOptions{Desired: desiredOptions(in.manifestFlags, p), Lint: lintOptions(p, true)}
+	options.Lint.WarningsOnly = true
 	if options.Select, err = selections(set, in.Select); err != nil {
 		return nil, nil, err
 	}
@@ -149,6 +156,7 @@ func (a *app) plan(in planning) (*netbox.Client, *reconcile.Plan, error) {
 		options.Ownership.Prune = false
 	}
 	plan, more, err := reconcile.MakePlan(a.ctx, set, client, docs, options)
+	list = reconcile.Lint(set, &reconcile.State{}, list, options.Lint) // what the files themselves risk
 	list = append(append(list, policy.notes...), more...).Sorted()
 	if err != nil || plan == nil {
 		return nil, nil, failed(list, err)

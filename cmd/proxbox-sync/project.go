@@ -28,6 +28,7 @@ type project struct {
 	file string // as shown, relative to the working directory
 	dir  string // absolute folder of the file
 	root string // absolute folder of the repository; dir where there is none
+	from string // absolute working directory
 
 	URL           string
 	TokenEnv      string
@@ -40,6 +41,7 @@ type project struct {
 	Prune         *bool
 	prunePos      reconcile.Position
 	Limits        limits
+	IgnoreRisks   []reconcile.RiskIgnore // risk rules that are turned off
 }
 
 // limits are those of the project file.
@@ -82,7 +84,7 @@ func findProject(dir string) (*project, error) {
 }
 
 func readProject(dir, file, root string) (*project, error) {
-	p := &project{file: relative(dir, file), dir: filepath.Dir(file), root: root}
+	p := &project{file: relative(dir, file), dir: filepath.Dir(file), root: root, from: dir}
 	data, err := p.read(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading the project file: %w", err)
@@ -102,15 +104,18 @@ func relative(dir, file string) string {
 	return file
 }
 
-// read returns a regular file inside the repository; a symlink out of it is
+// read returns a regular file inside the repository.
+func (p *project) read(file string) ([]byte, error) { return readInside(p.root, file) }
+
+// readInside returns a regular file inside a folder; a symlink out of it is
 // refused by os.Root.
-func (p *project) read(file string) ([]byte, error) {
-	root, err := os.OpenRoot(p.root)
+func readInside(dir, file string) ([]byte, error) {
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	rel, err := filepath.Rel(p.root, file)
+	rel, err := filepath.Rel(dir, file)
 	if err != nil {
 		return nil, err
 	}

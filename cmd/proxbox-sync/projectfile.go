@@ -25,6 +25,7 @@ var projectKeys = map[string]func(*projectDecoder, reconcile.Member){
 	"mark":           (*projectDecoder).mark,
 	"prune":          (*projectDecoder).prune,
 	"limits":         (*projectDecoder).limits,
+	"lint":           (*projectDecoder).lint,
 }
 
 // projectDecoder turns the YAML of a project file into a project and collects

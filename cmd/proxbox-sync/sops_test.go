@@ -2,7 +2,9 @@ package main
 
 import (
 	"crypto/rand"
+	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -45,12 +47,17 @@ func sealingOf(ts *testscript.TestScript) *sealing {
 //	sops comment FILE TEXT     an edit that touches no value
 //	sops rotate FILE           a new data key: every value is encrypted anew
 //	sops updatekeys FILE       another recipient, the values stay
+//	sops rules FILE REGEX [N]  writes a .sops.yaml whose one rule names the script's key, and N others
 func scriptSops(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: sops VERB FILE …")
 	}
 	s, file := sealingOf(ts), ts.MkAbs(args[1])
 	s.now = s.now.Add(time.Minute)
+	if args[0] == "rules" {
+		s.rules(ts, file, args[2:])
+		return
+	}
 	store := sopsyaml.NewStore(&config.YAMLStoreConfig{Indent: 2})
 	if args[0] == "encrypt" {
 		branches, err := store.LoadPlainFile([]byte(ts.ReadFile(args[1])))
@@ -156,4 +163,18 @@ func (s *sealing) recipients(ts *testscript.TestScript, tree *sops.Tree, key []b
 		group = append(group, k)
 	}
 	tree.Metadata.KeyGroups = []sops.KeyGroup{group}
+}
+
+// rules writes a .sops.yaml.
+func (s *sealing) rules(ts *testscript.TestScript, file string, args []string) {
+	keys := []string{s.id.Recipient().String()}
+	if len(args) > 1 {
+		others, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		for range others {
+			keys = append(keys, newIdentity(ts).Recipient().String())
+		}
+	}
+	text := fmt.Sprintf("creation_rules:\n  - path_regex: %q\n    age: %s\n", args[0], strings.Join(keys, ","))
+	ts.Check(os.WriteFile(file, []byte(text), 0o600))
 }

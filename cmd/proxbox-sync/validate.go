@@ -1,13 +1,10 @@
 package main
 
-import (
-	"proxbox-sync/reconcile"
-	"proxbox-sync/reconcile/render"
-	"proxbox-sync/schema"
-)
+import "proxbox-sync/reconcile/render"
 
 type validateCommand struct {
 	manifestFlags
+	failOnFlag
 	Format string `help:"Form of the result: ${enum}." enum:"text,json" default:"text" group:"Output"`
 }
 
@@ -15,35 +12,32 @@ type validateCommand struct {
 func (*validateCommand) Help() string {
 	return `Reads the manifests, decrypts their secrets where it has a key, and checks
 everything that can be checked without a server: kinds, fields, types, choices,
-rules, references among the manifests. All mistakes are reported in one run.`
+rules, references among the manifests. All mistakes are reported in one run, and so
+is what is risky: see lint.`
 }
 
 func (c *validateCommand) result() (string, bool) { return render.ValidateFormat, c.Format == "json" }
 
 func (c *validateCommand) Run(a *app) error {
-	p, err := findProject(a.dir)
+	desired, list, err := a.judge(c.manifestFlags)
 	if err != nil {
 		return err
-	}
-	docs, list, err := a.documents(c.manifestFlags, p, keyOptional)
-	if err != nil {
-		return err
-	}
-	set := schema.Embedded()
-	desired, more := reconcile.Desired(set, docs, desiredOptions(c.manifestFlags, p))
-	list = append(list, more...)
-	list = append(list, reconcile.Link(set, desired, nil)...).Sorted()
-	if list.HasErrors() {
-		return failed(list, nil)
 	}
 	why := "no key"
 	if c.NoDecrypt {
 		why = "--no-decrypt"
 	}
 	if c.Format == "json" {
-		return render.ValidatedJSON(a.stdout, desired, why, list)
+		code := c.code(list)
+		if err := render.ValidatedJSON(a.stdout, desired, why, list, int(code)); err != nil {
+			return err
+		}
+		return said(code)
 	}
 	if err := render.Diagnostics(a.stderr, list, a.errStyle()); err != nil {
+		return err
+	}
+	if err := c.err(list); err != nil {
 		return err
 	}
 	return render.Validated(a.stdout, desired, why, a.style())

@@ -17,8 +17,8 @@ import (
 	"proxbox-sync/reconcile"
 )
 
-// stdinName is how standard input is called in diagnostics.
-const stdinName = "<stdin>"
+// StdinName is how standard input is called in diagnostics.
+const StdinName = "<stdin>"
 
 // source is one file that is to be read.
 type source struct {
@@ -65,7 +65,7 @@ func find(ctx context.Context, paths []string, o Options) *finder {
 		if p == "-" {
 			if !w.stdin {
 				w.stdin = true
-				w.sources = append(w.sources, source{name: stdinName})
+				w.sources = append(w.sources, source{name: StdinName})
 			}
 			continue
 		}

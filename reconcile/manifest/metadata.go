@@ -3,11 +3,12 @@ package manifest
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"proxbox-sync/reconcile"
 )
 
-var metadataKeys = []string{"existing", "createOnly", "ignoreChanges", "patch", "protect", "renamedFrom", "absent", "release"}
+var metadataKeys = []string{"existing", "createOnly", "ignoreChanges", "ignoreRisks", "patch", "protect", "renamedFrom", "absent", "release"}
 
 // metadata reads how the tool is to treat an object.
 func (f *file) metadata(n *reconcile.Node) reconcile.Metadata {
@@ -28,6 +29,8 @@ func (f *file) metadata(n *reconcile.Node) reconcile.Metadata {
 			meta.Patch = f.flag(m)
 		case "ignoreChanges":
 			meta.IgnoreChanges = f.ignoreChanges(m.Value)
+		case "ignoreRisks":
+			meta.IgnoreRisks = f.ignoreRisks(m.Value)
 		case "protect":
 			meta.Protect = f.flag(m)
 		case "absent":
@@ -104,6 +107,40 @@ func (f *file) ignoreChanges(n *reconcile.Node) []reconcile.Ignore {
 	return out
 }
 
+// ignoreRisks takes the rules that are turned off. Each has a reason, which
+// every report shows.
+func (f *file) ignoreRisks(n *reconcile.Node) []reconcile.RiskIgnore {
+	if n.Shape != reconcile.Sequence {
+		f.report(n.Pos, "wrong-type", "metadata.ignoreRisks must be a list", "Each entry is {code: RULE, reason: TEXT}.")
+		return nil
+	}
+	var out []reconcile.RiskIgnore
+	for _, item := range n.Items {
+		entry := reconcile.RiskIgnore{Pos: item.Pos}
+		if !f.fields(item, "an entry of metadata.ignoreRisks") {
+			continue
+		}
+		for _, m := range item.Members {
+			switch m.Name {
+			case "code":
+				entry.Code, _ = f.text(m.Value, "code")
+			case "reason":
+				entry.Reason, _ = f.text(m.Value, "reason")
+				entry.Reason = strings.TrimSpace(entry.Reason)
+			default:
+				f.report(m.Pos, "unknown-key", fmt.Sprintf("unknown key %s in an entry of metadata.ignoreRisks", quoted(m.Name)), "Its keys are code and reason.")
+			}
+		}
+		if entry.Code == "" || entry.Reason == "" {
+			f.report(item.Pos, "ignore-without-reason", "an entry of metadata.ignoreRisks without code or reason",
+				"Write {code: RULE, reason: TEXT}. The reason is shown in every report, so that a reviewer can judge it.")
+			continue
+		}
+		out = append(out, entry)
+	}
+	return out
+}
+
 // contradictions reports settings that can't be meant together.
 func (f *file) contradictions(n *reconcile.Node, meta reconcile.Metadata) {
 	if meta.Existing && meta.CreateOnly {
@@ -115,7 +152,7 @@ func (f *file) contradictions(n *reconcile.Node, meta reconcile.Metadata) {
 			"absent deletes the object; release leaves it and forgets it.")
 	}
 	if meta.Absent || meta.Release {
-		for _, name := range []string{"existing", "createOnly", "renamedFrom", "ignoreChanges"} {
+		for _, name := range []string{"existing", "createOnly", "renamedFrom", "ignoreChanges", "ignoreRisks"} {
 			if m := n.Member(name); m != nil {
 				f.report(m.Pos, "contradiction", fmt.Sprintf("metadata.%s with an object that is not managed any more", name),
 					"With absent or release only the key counts: remove it.")

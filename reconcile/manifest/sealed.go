@@ -84,11 +84,7 @@ func (f *file) checkBlocks(blocks []*yaml.Node) {
 		}
 	}
 	if _, mac := entry(blocksFirst(blocks), "mac_only_encrypted"); mac != nil && mac.Value != "false" {
-		f.add(reconcile.Diagnostic{
-			Severity: reconcile.Warning, Trouble: reconcile.SecretKey, Code: "mac-only-encrypted", Pos: f.at(mac),
-			Summary: "mac_only_encrypted: the plain values of this file are not protected against change",
-			Detail:  "Set mac_only_encrypted to false in .sops.yaml and write the file anew, unless this is meant.",
-		})
+		f.add(reconcile.MACOnlyEncrypted.Finding(f.at(mac)))
 	}
 }
 

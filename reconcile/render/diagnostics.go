@@ -23,17 +23,15 @@ func Diagnostics(w io.Writer, list reconcile.Diagnostics, s Style) error {
 	return p.done()
 }
 
+var severityHues = map[reconcile.Severity]hue{reconcile.Error: red, reconcile.Warning: yellow, reconcile.Info: cyan}
+
 func (p *printer) diagnostics(list reconcile.Diagnostics) {
 	for _, d := range list {
 		var head []string
 		if at := place(d.Pos); at != "" {
 			head = append(head, p.paint(bold, at))
 		}
-		if d.Severity == reconcile.Error {
-			head = append(head, p.paint(red, "error"))
-		} else {
-			head = append(head, p.paint(yellow, Escape(string(d.Severity))))
-		}
+		head = append(head, p.paint(severityHues[d.Severity], Escape(string(d.Severity))))
 		if d.Object != "" && !strings.HasPrefix(d.Summary, d.Object+" ") {
 			head = append(head, Escape(d.Object))
 		}
@@ -59,15 +57,17 @@ func (p *printer) related(r reconcile.Related) {
 	}
 }
 
-// tally says how many errors and warnings there are: "3 errors, 1 warning".
+// tally says how many of each severity there are: "3 errors, 1 warning".
 func tally(list reconcile.Diagnostics) string {
-	errors := len(list.Errors())
-	var parts []string
-	if errors > 0 {
-		parts = append(parts, count(errors, "error"))
+	n := map[reconcile.Severity]int{}
+	for _, d := range list {
+		n[d.Severity]++
 	}
-	if n := len(list) - errors; n > 0 {
-		parts = append(parts, count(n, "warning"))
+	var parts []string
+	for _, s := range []reconcile.Severity{reconcile.Error, reconcile.Warning, reconcile.Info} {
+		if n[s] > 0 {
+			parts = append(parts, count(n[s], string(s)))
+		}
 	}
 	return strings.Join(parts, ", ")
 }

@@ -36,7 +36,7 @@ func Explain(w io.Writer, set *schema.Set, kind *schema.Kind, s Style) error {
 		p.line()
 		p.line(p.paint(bold, "Worth a second look"))
 		for _, l := range kind.Lint {
-			p.paragraph("  - ", l.Message)
+			p.paragraph("  - ", l.Code+": "+l.Message)
 		}
 	}
 	if kind.Resource.Mode != schema.Lookup {

@@ -53,7 +53,7 @@ func kinds(t testing.TB) *schema.Set {
 				"create": {"description": "The password is needed.", "required": ["password"]}},
 			"required": ["town", "name"],
 			"allOf": [{"description": "An open shop has a host.", "if": {"properties": {"open": {"const": true}}, "required": ["open"]}, "then": {"required": ["host"]}}],
-			"x-lint": [{"code": "no-tls", "severity": "warning", "message": "Certificates are not checked.", "when": {"properties": {"tls": {"const": false}}, "required": ["tls"]}}],
+			"x-lint": [{"code": "no-tls", "severity": "warning", "field": "name", "description": "Check them.", "message": "Certificates are not checked.", "when": {"properties": {"tls": {"const": false}}, "required": ["tls"]}}],
 			"unevaluatedProperties": false,
 			"properties": {
 				"town": {"title": "Town", "description": "Where it stands.", "type": ["string", "integer", "object"], "x-ref": {"kind": "Town", "onDelete": "cascade"}},

@@ -18,6 +18,7 @@ const (
 	DriftFormat    = "proxbox-sync/drift/v1"
 	ReportFormat   = "proxbox-sync/report/v1"
 	ValidateFormat = "proxbox-sync/validate/v1"
+	LintFormat     = "proxbox-sync/lint/v1"
 	ObjectsFormat  = "proxbox-sync/objects/v1"
 	DoctorFormat   = "proxbox-sync/doctor/v1"
 	VersionFormat  = "proxbox-sync/version/v1"
@@ -49,6 +50,16 @@ type outcome struct {
 
 func success(format string, list reconcile.Diagnostics) head {
 	return head{Format: format, OK: true, Diagnostics: diagnostics(list), Errors: []string{}}
+}
+
+// ended is the head of a result that is there although the command ends with
+// that code.
+func ended(format string, list reconcile.Diagnostics, exitCode int) head {
+	h := success(format, list)
+	if exitCode != 0 {
+		h.OK, h.ExitCode = false, &exitCode
+	}
+	return h
 }
 
 type diagnostic struct {
@@ -107,10 +118,7 @@ func (d *PlanDocument) sum() (string, error) {
 // with, 0 also where that says only that there are changes; a plan that policy
 // refuses has another one.
 func NewPlanDocument(record *reconcile.Record, list reconcile.Diagnostics, exitCode int) (*PlanDocument, error) {
-	d := &PlanDocument{head: success(PlanFormat, list), Record: record}
-	if exitCode != 0 {
-		d.OK, d.ExitCode = false, &exitCode
-	}
+	d := &PlanDocument{head: ended(PlanFormat, list, exitCode), Record: record}
 	var err error
 	d.Checksum, err = d.sum()
 	return d, err

@@ -52,7 +52,8 @@ func TestJSONFormsMeetTheirSchemas(t *testing.T) {
 		"plan":     func(w io.Writer) error { return planJSON(w, plan, 0) },
 		"drift":    func(w io.Writer) error { return render.DriftJSON(w, reconcile.DriftOf(owned(set))) },
 		"report":   func(w io.Writer) error { return render.ReportJSON(w, report, plan.Record(), approvals(report), 7) },
-		"validate": func(w io.Writer) error { return render.ValidatedJSON(w, state, "no key", mistakes) },
+		"validate": func(w io.Writer) error { return render.ValidatedJSON(w, state, "no key", mistakes, 0) },
+		"lint":     func(w io.Writer) error { return render.LintedJSON(w, state, findings, 3) },
 		"objects":  func(w io.Writer) error { return render.ObjectsJSON(w, liveShops(set), nil) },
 		"doctor":   func(w io.Writer) error { return render.DoctorJSON(w, checkup, 0) },
 		"version": func(w io.Writer) error {
@@ -100,7 +101,7 @@ func TestASchemaRefusesWhatIsNotItsForm(t *testing.T) {
 }
 
 func TestOutputFormsHaveSchemas(t *testing.T) {
-	require.Equal(t, []string{"doctor", "drift", "objects", "plan", "report", "validate", "version"}, output.Forms())
+	require.Equal(t, []string{"doctor", "drift", "lint", "objects", "plan", "report", "validate", "version"}, output.Forms())
 	_, err := output.Schema("common")
 	require.Error(t, err)
 }

@@ -39,6 +39,32 @@ var mistakes = reconcile.Diagnostics{
 	{Severity: reconcile.Warning, Code: "no-place", Summary: "::error::nowhere\nat all"},
 }
 
+// findings are those of risk rules, one of them turned off.
+var findings = reconcile.Diagnostics{
+	{Severity: reconcile.Warning, Trouble: reconcile.Risk, Code: "shop-open", Pos: at(7, 3), Object: "Shop berlin/corner", Field: "open",
+		Summary: "the door is never locked", Detail: "Close it. (rule shop-open)"},
+	{Severity: reconcile.Info, Trouble: reconcile.Risk, Code: "rule-ignored", Pos: reconcile.Position{File: "proxbox-sync.yaml", Line: 9, Column: 7},
+		Summary: "rule shop-open is turned off: a market\x1b[2J", Detail: "1 finding is not reported",
+		Related: []reconcile.Related{{Pos: at(14, 3), Message: "Shop berlin/market: the door is never locked"}}},
+}
+
+func TestFindingsAreTheResultOfLint(t *testing.T) {
+	set := kinds(t)
+	state := &reconcile.State{Objects: map[string][]*reconcile.Object{"Shop": liveShops(set)}}
+	golden(t, "lint.txt", text(t, func(w io.Writer) error { return render.Linted(w, state, findings, render.Style{}) }))
+	none := text(t, func(w io.Writer) error { return render.Linted(w, state, nil, render.Style{}) })
+	require.Regexp(t, `^OK: [0-9]+ objects? of 1 kind, no findings\.\n$`, none)
+}
+
+func TestARuleIsExplainedForEachKindThatHasIt(t *testing.T) {
+	golden(t, "rule.txt", text(t, func(w io.Writer) error {
+		return render.ExplainRule(w, []reconcile.Rule{
+			{Code: "open", Kind: "Shop", Severity: reconcile.Warning, Message: "the door is never locked", Why: "Close it."},
+			{Code: "open", Kind: "Town", Severity: reconcile.Info, Message: "the gate is open", Why: "Towns have been lost that way."},
+		}, render.Style{})
+	}))
+}
+
 func TestDiagnosticsText(t *testing.T) {
 	got := text(t, func(w io.Writer) error { return render.Diagnostics(w, mistakes, render.Style{}) })
 	golden(t, "diagnostics.txt", got)

@@ -54,14 +54,15 @@ func sealedSecrets(state *reconcile.State) int {
 	return n
 }
 
-// ValidatedJSON writes the same in the form ValidateFormat.
-func ValidatedJSON(w io.Writer, state *reconcile.State, why string, list reconcile.Diagnostics) error {
+// ValidatedJSON writes the same in the form ValidateFormat. exitCode is not 0
+// where warnings end the command.
+func ValidatedJSON(w io.Writer, state *reconcile.State, why string, list reconcile.Diagnostics, exitCode int) error {
 	counts, _ := objectCounts(state)
 	return encode(w, struct {
 		head
 		Objects    map[string]int `json:"objects"`
 		NotChecked *notChecked    `json:"secrets_not_checked,omitempty"`
-	}{success(ValidateFormat, list), counts, notCheckedOf(state, why)})
+	}{ended(ValidateFormat, list, exitCode), counts, notCheckedOf(state, why)})
 }
 
 // notChecked is how many secrets stayed sealed, and why.

@@ -35,11 +35,19 @@ type Info struct {
 	// Recipients are the public names of all keys: an age recipient, "pgp " and
 	// a fingerprint, or the type of a key service and its address.
 	Recipients       []string
+	Keys             []Key
 	KeyGroups        int // more than one: shares of the data key (Shamir)
 	LastModified     time.Time
 	Version          string // of the sops that wrote it
 	MACOnlyEncrypted bool   // the MAC leaves the plain values out
 	Rule             string // which values are encrypted ("encrypted_regex"), "" for all
+}
+
+// Key is one entry of the block, and where it stands.
+type Key struct {
+	ID           string // of an age or PGP key, in one spelling; "" for others
+	Name         string // as in Recipients
+	Line, Column int
 }
 
 // key is one entry of the block: a way to the data key.
@@ -212,6 +220,7 @@ func (b *block) keyList(kind string, n *yaml.Node) *Error {
 			k.fields[name] = value.Value
 		}
 		b.keys = append(b.keys, k)
+		b.info.Keys = append(b.info.Keys, Key{ID: k.id(), Name: k.name(), Line: item.Line, Column: item.Column})
 	}
 	return nil
 }
@@ -330,6 +339,17 @@ func (k key) service() string {
 		return k.kind
 	}
 	return k.kind + " at " + u.Host
+}
+
+// id tells age and PGP keys apart, "" for others.
+func (k key) id() string {
+	switch k.kind {
+	case "age":
+		return keyID(k.kind, k.fields["recipient"])
+	case "pgp":
+		return keyID(k.kind, k.fields["fp"])
+	}
+	return ""
 }
 
 // name is the public name of a key. The text is a stranger's: what doesn't look

@@ -121,6 +121,14 @@ func TestSaysWhatAFileTellsWithoutAKey(t *testing.T) {
 	}})
 	values, info, err := keyless.Open(context.Background(), "a.yaml", []byte(file))
 	require.NoError(t, err)
+	lines := strings.Split(file, "\n")
+	for i, k := range info.Keys {
+		require.Equal(t, info.Recipients[i], k.Name)
+		require.NotEmpty(t, k.ID)
+		require.Equal(t, "- ", lines[k.Line-1][k.Column-3:k.Column-1], "each stands where it is said to")
+	}
+	require.Len(t, info.Keys, 3)
+	info.Keys = nil
 	want := secrets.Info{
 		Recipients: []string{id.Recipient().String(), other.Recipient().String(), "pgp " + fingerprint},
 		KeyGroups:  1, LastModified: modified, Version: "3.9.0", MACOnlyEncrypted: true, Rule: "encrypted_regex",
