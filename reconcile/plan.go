@@ -83,7 +83,7 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 	}
 	refusals = append(refusals, c.diags...)
 	refusals = append(refusals, o.Ownership.Limits.check(plan, own.ownedCounts(live))...)
-	plan.Diagnostics = append(append(diags, fights(plan)...), refusals...).Sorted()
+	plan.Diagnostics = append(append(diags, fights(selected, o.Desired.IgnoreChanges, plan)...), refusals...).Sorted()
 	return plan, plan.Diagnostics, nil
 }
 
