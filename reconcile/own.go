@@ -91,7 +91,7 @@ func (w *owning) admit(o *Object) (Marker, claim) {
 	switch {
 	case claim == unreadable:
 		report(Contested, "unknown-marker", "its marker is of a form that this version can't read",
-			"a newer proxbox-sync may have written it: update; the marker is never overwritten")
+			"update proxbox-sync if a newer one wrote it; this one never overwrites it. To clear it by hand: "+clearing(o.Peer))
 	case claim == theirs && o.Kind.Resource.Mode == schema.Singleton:
 		w.share(o, old)
 	case claim == theirs && !w.TakeOwnership:
@@ -101,6 +101,15 @@ func (w *owning) admit(o *Object) (Marker, claim) {
 		report(Policy, "not-adopted", "it exists already and has no marker of ours", "--no-adopt forbids to adopt it")
 	}
 	return old, claim
+}
+
+// clearing is the request that takes a marker off a live object.
+func clearing(live *Object) string {
+	list := "…" // which of several paths a server has is not known here
+	if paths := live.Kind.Resource.Paths; len(paths) == 1 {
+		list = "/api/" + paths[0]
+	}
+	return fmt.Sprintf(`PATCH %s/%d/ {"custom_fields": {"%s": null}}`, list, live.Row, MarkerField)
 }
 
 // ownsKey reports whether a recorded key is the object's: the one it has in the

@@ -31,31 +31,33 @@ an administrator can run.`
 }
 
 func (c *initCommand) Run(a *app) error {
-	if c.WriteProject {
-		if err := c.writeProject(a); err != nil {
-			return err
-		}
-	}
 	p, err := findProject(a.dir)
 	if err != nil {
 		return err
 	}
-	if c.WriteProject && c.URL == "" && (p == nil || p.URL == "") {
-		_, _ = fmt.Fprintf(a.stdout, "No server yet: put its url into %s, and run proxbox-sync init again.\n", projectName)
-		return nil
-	}
 	if _, err := a.owner(c.ownerFlag, p); err != nil {
 		return err
 	}
-	if !c.AutoApprove {
-		if _, ok := terminal(a.stdin); !ok {
-			return usagef("there is no terminal to ask on: add --auto-approve")
-		}
-	}
 	set := schema.Embedded()
+	if c.WriteProject && c.URL == "" && (p == nil || p.URL == "") {
+		if err := c.writeProject(a); err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(a.stdout, "No server yet: put its url into %s, and run proxbox-sync init again.\n", projectName)
+		return nil
+	}
+	// What is refused leaves no files behind.
+	if _, ok := terminal(a.stdin); !ok && !c.AutoApprove {
+		return usagef("there is no terminal to ask on: add --auto-approve")
+	}
 	client, err := a.connect(c.serverFlags, p, set)
 	if err != nil {
 		return err
+	}
+	if c.WriteProject {
+		if err := c.writeProject(a); err != nil {
+			return err
+		}
 	}
 	var named []string
 	if p != nil {
