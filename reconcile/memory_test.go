@@ -60,7 +60,7 @@ func kinds(t testing.TB) *schema.Set {
 			`, "allOf": [{"description": "a gate needs a password", "required": ["password"]}]`),
 		"Extra.json": {Data: []byte(`{"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "t", "description": "d", "type": "object",
 			"x-resource": {"paths": ["x/extras"], "objectType": "extras.customfield", "key": ["name"], "unique": [], "mode": "managed"},
-			"required": ["name"], "properties": {"name": {"type": "string"},
+			"required": ["name"], "properties": {"name": {"type": "string"}, "type": {"type": "string"},
 				"object_types": {"type": "array", "items": {}}}, "unevaluatedProperties": false}`)},
 		"Post.json": {Data: []byte(`{"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "t", "description": "d", "type": "object",
 			"x-resource": {"paths": ["x/posts"], "objectType": "x.y", "key": ["name"], "unique": [], "mode": "managed"},
