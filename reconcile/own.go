@@ -207,9 +207,9 @@ func (w *owning) next(o *Object, old Marker, known claim, sent map[string]bool, 
 	for name, v := range o.Fields {
 		f := o.Kind.Field(name)
 		switch {
+		case slices.Contains(ignored, name):
 		case f.WriteOnly:
 			w.secretDigest(o, f, v, before[name], sent[name], &m)
-		case slices.Contains(ignored, name):
 		case f.Class == schema.Map:
 			entries, _ := v.(map[string]any)
 			for entry, value := range entries {
@@ -234,6 +234,8 @@ func (w *owning) next(o *Object, old Marker, known claim, sent map[string]bool, 
 	return m
 }
 
+// secretDigest records what the server has of a write-only field: a digest, or ""
+// when that is not known. No entry at all says that the field was not managed.
 func (w *owning) secretDigest(o *Object, f *schema.Field, v any, before string, sent bool, m *Marker) {
 	d := o.fieldDigest(f, f.Name, v)
 	switch {
@@ -247,7 +249,7 @@ func (w *owning) secretDigest(o *Object, f *schema.Field, v any, before string, 
 	case before != "" && !sent:
 		m.Fields[f.Name] = before
 	default:
-		delete(m.Fields, f.Name)
+		m.Fields[f.Name] = ""
 	}
 }
 
@@ -270,18 +272,22 @@ func (w *owning) released(old Marker, next Marker) []string {
 // secretState compares a write-only field with what was recorded of it.
 func (w *owning) secretState(o *Object, f *schema.Field, v any, old Marker, claim claim) SecretState {
 	state := SecretState{Object: o, Field: f.Name, Status: "unknown"}
-	recorded, now := w.digests(old)[f.Name], o.fieldDigest(f, f.Name, v)
+	mine := w.digests(old)
+	recorded, managed := mine[f.Name]
+	now := o.fieldDigest(f, f.Name, v)
 	switch {
 	case o.Peer == nil && o.Kind.Resource.Mode != schema.Singleton:
 		state.Status = "new"
 	case !w.carries(o):
 		state.Why = "there is no marker to compare with"
+	case claim == unmarked || mine == nil:
+		state.Why = "the object is not ours yet"
+	case !managed:
+		state.Status = "new"
 	case now == "":
 		state.Why = "it stands in plain text, of which no digest is kept"
-	case recorded == "" && claim != ours:
-		state.Why = "the object is not ours yet"
 	case recorded == "":
-		state.Why = "nothing was recorded when it was last sent"
+		state.Why = "nothing is recorded of what the server has"
 	case o.recordedAs(recorded, f, f.Name, v):
 		state.Status = "unchanged"
 	default:
@@ -323,11 +329,13 @@ func (w *owning) retarget(c *Change) {
 			o.Kind.Name, o.Display(), strings.Join(writeOnlyFields(o.Kind), ", "))})
 }
 
-// sendsAllSecrets reports whether every write-only field of the kind is sent. A
-// kind without any has nothing to lose.
+// sendsAllSecrets reports whether every write-only field of the kind is sent
+// anew. A kind without any has nothing to lose. A field that an update finds new
+// in the manifests does not count: it may be one that they gave up before, and
+// the ciphertext an old one.
 func sendsAllSecrets(c *Change) bool {
 	for _, name := range writeOnlyFields(c.Object().Kind) {
-		if !slices.ContainsFunc(c.Secrets, func(s SecretChange) bool { return s.Name == name }) {
+		if !slices.ContainsFunc(c.Secrets, func(s SecretChange) bool { return s.Name == name && (s.Why != "new" || c.Live == nil) }) {
 			return false
 		}
 	}
