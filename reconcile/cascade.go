@@ -54,9 +54,12 @@ func (c *cascading) follow(change *Change, o *Object, taken map[string]*Taken, s
 			if f.Class != schema.Reference || f.Ref.Kind != o.Kind.Name || f.Ref.OnDelete != "cascade" {
 				continue
 			}
-			referrers, err := c.referrers(k, f, o.Row)
+			referrers, all, err := c.referrers(k, f, o.Row)
 			if err != nil {
 				return err
+			}
+			if !all {
+				note(taken, k.Name).Unknown = true
 			}
 			for _, r := range referrers {
 				if seen[r] {
@@ -73,16 +76,20 @@ func (c *cascading) follow(change *Change, o *Object, taken map[string]*Taken, s
 	return c.foreign(o, taken)
 }
 
+// note is the entry of a kind or path, made where there is none.
+func note(taken map[string]*Taken, what string) *Taken {
+	if taken[what] == nil {
+		taken[what] = &Taken{What: what}
+	}
+	return taken[what]
+}
+
 // take notes an object that goes along, unless the plan deletes it on its own.
 func (c *cascading) take(change *Change, r *Object, taken map[string]*Taken) {
 	if c.deleted[r] {
 		return
 	}
-	t := taken[r.Kind.Name]
-	if t == nil {
-		t = &Taken{What: r.Kind.Name}
-		taken[r.Kind.Name] = t
-	}
+	t := note(taken, r.Kind.Name)
 	t.Objects = append(t.Objects, r.Display())
 	t.Count++
 	m, form := markerOf(r)
@@ -102,13 +109,13 @@ func (c *cascading) take(change *Change, r *Object, taken map[string]*Taken) {
 }
 
 // referrers are the live objects whose field refers to a row: from what was
-// read already, else asked for.
-func (c *cascading) referrers(k *schema.Kind, f *schema.Field, row RowID) ([]*Object, error) {
+// read already, else asked for. all is false where there may be others.
+func (c *cascading) referrers(k *schema.Kind, f *schema.Field, row RowID) (list []*Object, all bool, err error) {
 	name := k.Name + "." + f.Name
 	index, ok := c.by[name]
 	if !ok {
 		index = map[RowID][]*Object{}
-		complete := len(c.live.Objects[k.Name]) > 0
+		complete := len(c.live.Objects[k.Name]) > 0 && c.live.Unread[k.Name] == ""
 		for _, o := range c.live.Objects[k.Name] {
 			ref, is := o.Fields[f.Name].(Ref)
 			if _, read := o.Fields[f.Name]; !read {
@@ -124,21 +131,23 @@ func (c *cascading) referrers(k *schema.Kind, f *schema.Field, row RowID) ([]*Ob
 		c.by[name] = index
 	}
 	if index != nil {
-		return index[row], nil
+		return index[row], true, nil
 	}
 	fields := append(slices.Clone(k.Resource.Key), f.Name)
 	if k.Field(customFields) != nil {
 		fields = append(fields, customFields)
 	}
 	q := Query{Kind: k.Name, Fields: fields, Where: map[string]any{f.Name: row}}
-	found, _, err := List(c.ctx, c.set, c.server, q)
+	found, coverage, err := List(c.ctx, c.set, c.server, q)
 	switch {
 	case errors.Is(err, ErrNoKind):
-		return nil, nil
+		return nil, true, nil
+	case errors.Is(err, ErrForbidden):
+		return nil, false, nil
 	case err != nil:
-		return nil, err
+		return nil, false, err
 	}
-	return found.Objects[k.Name], nil
+	return found.Objects[k.Name], coverage.Complete, nil
 }
 
 // foreign counts rows at paths that no kind of ours describes.
@@ -157,11 +166,7 @@ func (c *cascading) foreign(o *Object, taken map[string]*Taken) error {
 		case err != nil && !errors.Is(err, ErrForbidden):
 			return err
 		}
-		t := taken[cascade.Path]
-		if t == nil {
-			t = &Taken{What: cascade.Path}
-			taken[cascade.Path] = t
-		}
+		t := note(taken, cascade.Path)
 		t.Count += n
 		t.Unknown = t.Unknown || err != nil
 	}

@@ -111,7 +111,7 @@ type ValueChange struct {
 // SecretChange is one write-only field that a step sends.
 type SecretChange struct {
 	Name   string
-	Why    string // "new": sent on create; "changed": in Git; "needed": by another change; "asked": --send-secrets asked for it
+	Why    string // "new": sent on create, or when a manifest starts to declare it; "changed": in Git; "needed": by another change; "asked": --send-secrets asked for it
 	Sealed bool   // not decrypted: it can be planned, not applied
 }
 

@@ -78,7 +78,7 @@ func (d *differing) compare(o *Object) *Change {
 	change := &Change{Action: Update, Desired: o, Live: o.Peer, RenamedOutside: o.renamedOutside}
 	ignored := ignoredPaths(o, d.options.IgnoreChanges)
 	d.fields(change, old, ignored)
-	sent := d.secrets(change, old, claim)
+	sent := d.secrets(change, old, claim, ignored)
 	d.own.retarget(change)
 	d.mark(change, old, claim, sent, ignored)
 	if o.Peer != nil && o.Peer.Display() != o.Display() && len(change.Fields) > 0 {

@@ -41,7 +41,8 @@ type Marker struct {
 	Origin  Origin
 	Protect bool
 	// Fields are the digests of the managed fields as they were last written.
-	// Of a secret it is the digest of its ciphertext.
+	// Of a secret it is the digest of its ciphertext, or "" when what the server
+	// has is not known.
 	Fields map[string]string
 	// Sealed is when the sops file of the secrets that were sent was last
 	// encrypted; the zero time where none were.

@@ -2,10 +2,15 @@ package reconcile
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	"proxbox-sync/schema"
 )
+
+// markerModel is NetBox's name of the model of custom fields.
+const markerModel = "extras.customfield"
 
 // MarkerKind is the kind of the custom field that markers are kept in, nil when
 // the set does not have it.
@@ -49,6 +54,36 @@ func ReadMarkerField(ctx context.Context, set *schema.Set, server Server) (Marke
 	})
 	return out, err
 }
+
+// LostMarkers says in words what became of a custom field that is not there: it
+// was deleted, with every marker, or that can't be told. It is "" where the
+// server's change log knows of no such delete, which it is asked for once.
+func LostMarkers(ctx context.Context, server Server) (string, error) {
+	cantTell := "whether it was there before can't be told: "
+	log, ok := server.(ChangeLog)
+	if !ok {
+		return cantTell + "the server has no change log", nil
+	}
+	last, err := log.LastDeletion(ctx, markerModel, MarkerField)
+	switch {
+	case errors.Is(err, ErrForbidden):
+		return cantTell + "the token lacks the permission core.view_objectchange. If it was, " + markersWent, nil
+	case errors.Is(err, ErrNoKind):
+		return cantTell + "the server shows no change log. If it was, " + markersWent, nil
+	case err != nil:
+		return "", err
+	case last.At.IsZero():
+		return "", nil
+	}
+	by := ""
+	if last.By != "" {
+		by = " by " + last.By
+	}
+	return fmt.Sprintf("it was deleted%s on %s, and %s", by, last.At.Format("2006-01-02 15:04 UTC"), markersWent), nil
+}
+
+const markersWent = "every marker went with it: after init the next apply adopts what the manifests describe. Which objects were " +
+	"created here is forgotten, so they are not pruned, and protect holds only where a manifest says so"
 
 // MarkerFieldDocument is the manifest of the custom field, attached to object
 // types. It shows nowhere in the web interface and can't be edited there: what

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -54,17 +53,16 @@ func Observe(ctx context.Context, set *schema.Set, server Server, desired *State
 	a.checkTargets(demanded, desired)
 	live := reading.state()
 	if own.Owner != "" {
-		marker, err := reading.marked(ctx, own)
+		m := &marking{reading: reading, server: server, own: own}
+		if err := m.look(ctx); err != nil {
+			return nil, nil, err
+		}
+		warning, err := m.warning(ctx, desired)
 		if err != nil {
 			return nil, nil, err
 		}
-		live.Marked, live.Unread = marker, reading.unread()
-		if len(marker) == 0 {
-			a.diags = append(a.diags, Diagnostic{Severity: Warning, Trouble: ServerSide, Code: "no-marker-field",
-				Summary: fmt.Sprintf("the server has no custom field %s for these kinds: nothing shows what is managed", MarkerField),
-				Detail: "run proxbox-sync init; if that was done before, somebody deleted the field and every marker with it. " +
-					"Until then nothing is pruned, no drift is told from intent, and secrets are sent on create only"})
-		}
+		live.Marked, live.Unread = m.kinds, reading.unread()
+		a.diags = append(a.diags, warning...)
 	}
 	return live, a.diags.Sorted(), nil
 }
@@ -79,43 +77,6 @@ func holdingReferences(k *schema.Kind) []string {
 		}
 	}
 	return names
-}
-
-// markerModel is NetBox's name of the model of custom fields.
-const markerModel = "extras.customfield"
-
-// marked finds out which kinds can carry the marker: from the custom field
-// itself where the token may read it, else from the rows, which show every
-// custom field of their kind.
-func (r *reading) marked(ctx context.Context, own Ownership) (map[string]bool, error) {
-	marked := map[string]bool{}
-	for name, rows := range r.rows {
-		for _, row := range rows[:min(1, len(rows))] {
-			entries, _ := row.Fields[customFields].(map[string]any)
-			if _, ok := entries[MarkerField]; ok {
-				marked[name] = true
-			}
-		}
-	}
-	i := slices.IndexFunc(r.set.Kinds(), func(k *schema.Kind) bool { return k.Resource.ObjectType == markerModel })
-	if i < 0 {
-		return marked, nil
-	}
-	field := r.set.Kinds()[i]
-	q := Query{Kind: field.Name, Fields: []string{"name", "object_types"}, Where: map[string]any{"name": MarkerField}}
-	_, err := r.server.Read(ctx, q, func(row Row) error {
-		types, _ := row.Fields["object_types"].([]any)
-		for _, k := range r.set.Kinds() {
-			if own.marks(k) && slices.Contains(types, any(k.Resource.ObjectType)) {
-				marked[k.Name] = true
-			}
-		}
-		return nil
-	})
-	if errors.Is(err, ErrNoKind) || errors.Is(err, ErrForbidden) {
-		err = nil
-	}
-	return marked, err
 }
 
 // unread says of which kinds objects may be missing, and why.

@@ -91,7 +91,7 @@ func (w *owning) admit(o *Object) (Marker, claim) {
 	switch {
 	case claim == unreadable:
 		report(Contested, "unknown-marker", "its marker is of a form that this version can't read",
-			"a newer proxbox-sync may have written it: update; the marker is never overwritten")
+			"update proxbox-sync if a newer one wrote it; this one never overwrites it. To clear it by hand: "+clearing(o.Peer))
 	case claim == theirs && o.Kind.Resource.Mode == schema.Singleton:
 		w.share(o, old)
 	case claim == theirs && !w.TakeOwnership:
@@ -101,6 +101,15 @@ func (w *owning) admit(o *Object) (Marker, claim) {
 		report(Policy, "not-adopted", "it exists already and has no marker of ours", "--no-adopt forbids to adopt it")
 	}
 	return old, claim
+}
+
+// clearing is the request that takes a marker off a live object.
+func clearing(live *Object) string {
+	list := "…" // which of several paths a server has is not known here
+	if paths := live.Kind.Resource.Paths; len(paths) == 1 {
+		list = "/api/" + paths[0]
+	}
+	return fmt.Sprintf(`PATCH %s/%d/ {"custom_fields": {"%s": null}}`, list, live.Row, MarkerField)
 }
 
 // ownsKey reports whether a recorded key is the object's: the one it has in the
@@ -198,9 +207,9 @@ func (w *owning) next(o *Object, old Marker, known claim, sent map[string]bool, 
 	for name, v := range o.Fields {
 		f := o.Kind.Field(name)
 		switch {
+		case slices.Contains(ignored, name):
 		case f.WriteOnly:
 			w.secretDigest(o, f, v, before[name], sent[name], &m)
-		case slices.Contains(ignored, name):
 		case f.Class == schema.Map:
 			entries, _ := v.(map[string]any)
 			for entry, value := range entries {
@@ -225,6 +234,8 @@ func (w *owning) next(o *Object, old Marker, known claim, sent map[string]bool, 
 	return m
 }
 
+// secretDigest records what the server has of a write-only field: a digest, or ""
+// when that is not known. No entry at all says that the field was not managed.
 func (w *owning) secretDigest(o *Object, f *schema.Field, v any, before string, sent bool, m *Marker) {
 	d := o.fieldDigest(f, f.Name, v)
 	switch {
@@ -238,7 +249,7 @@ func (w *owning) secretDigest(o *Object, f *schema.Field, v any, before string, 
 	case before != "" && !sent:
 		m.Fields[f.Name] = before
 	default:
-		delete(m.Fields, f.Name)
+		m.Fields[f.Name] = ""
 	}
 }
 
@@ -261,18 +272,22 @@ func (w *owning) released(old Marker, next Marker) []string {
 // secretState compares a write-only field with what was recorded of it.
 func (w *owning) secretState(o *Object, f *schema.Field, v any, old Marker, claim claim) SecretState {
 	state := SecretState{Object: o, Field: f.Name, Status: "unknown"}
-	recorded, now := w.digests(old)[f.Name], o.fieldDigest(f, f.Name, v)
+	mine := w.digests(old)
+	recorded, managed := mine[f.Name]
+	now := o.fieldDigest(f, f.Name, v)
 	switch {
 	case o.Peer == nil && o.Kind.Resource.Mode != schema.Singleton:
 		state.Status = "new"
 	case !w.carries(o):
 		state.Why = "there is no marker to compare with"
+	case claim == unmarked || mine == nil:
+		state.Why = "the object is not ours yet"
+	case !managed:
+		state.Status = "new"
 	case now == "":
 		state.Why = "it stands in plain text, of which no digest is kept"
-	case recorded == "" && claim != ours:
-		state.Why = "the object is not ours yet"
 	case recorded == "":
-		state.Why = "nothing was recorded when it was last sent"
+		state.Why = "nothing is recorded of what the server has"
 	case o.recordedAs(recorded, f, f.Name, v):
 		state.Status = "unchanged"
 	default:
@@ -314,11 +329,13 @@ func (w *owning) retarget(c *Change) {
 			o.Kind.Name, o.Display(), strings.Join(writeOnlyFields(o.Kind), ", "))})
 }
 
-// sendsAllSecrets reports whether every write-only field of the kind is sent. A
-// kind without any has nothing to lose.
+// sendsAllSecrets reports whether every write-only field of the kind is sent
+// anew. A kind without any has nothing to lose. A field that an update finds new
+// in the manifests does not count: it may be one that they gave up before, and
+// the ciphertext an old one.
 func sendsAllSecrets(c *Change) bool {
 	for _, name := range writeOnlyFields(c.Object().Kind) {
-		if !slices.ContainsFunc(c.Secrets, func(s SecretChange) bool { return s.Name == name }) {
+		if !slices.ContainsFunc(c.Secrets, func(s SecretChange) bool { return s.Name == name && (s.Why != "new" || c.Live == nil) }) {
 			return false
 		}
 	}

@@ -18,7 +18,7 @@ import (
 func marked(t testing.TB, set *schema.Set) *memory {
 	t.Helper()
 	m := newMemory(set)
-	m.put("Extra", map[string]any{"name": reconcile.MarkerField, "object_types": []any{"x.y", "x.door"}})
+	m.put("Extra", map[string]any{"name": reconcile.MarkerField, "type": "json", "object_types": []any{"x.y", "x.door"}})
 	return m
 }
 

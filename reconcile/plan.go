@@ -84,7 +84,7 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 	}
 	refusals = append(refusals, c.diags...)
 	refusals = append(refusals, o.Ownership.Limits.check(plan, own.ownedCounts(live))...)
-	plan.Diagnostics = Lint(set, selected, append(append(diags, fights(plan)...), refusals...), o.Lint)
+	plan.Diagnostics = Lint(set, selected, append(append(diags, fights(selected, o.Desired.IgnoreChanges, plan)...), refusals...), o.Lint)
 	return plan, plan.Diagnostics, nil
 }
 

@@ -24,7 +24,10 @@ func (c *cascading) retargets(changes []*Change) error {
 				if f.Class != schema.Reference || !f.Destination || f.Ref.Kind != change.Live.Kind.Name {
 					continue
 				}
-				holders, err := c.referrers(k, f, change.Live.Row)
+				holders, all, err := c.referrers(k, f, change.Live.Row)
+				if err == nil && !all {
+					err = fmt.Errorf("%w: not every %s can be seen", ErrForbidden, k.Name)
+				}
 				if err != nil {
 					return fmt.Errorf("looking for credentials that %s leads to: %w", change.Live, err)
 				}

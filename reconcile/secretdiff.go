@@ -9,8 +9,9 @@ import (
 )
 
 // secrets decides which write-only fields are sent, and returns those whose
-// digest is recorded anew: the ones sent, and the ones accepted as they are.
-func (d *differing) secrets(change *Change, old Marker, claim claim) map[string]bool {
+// digest is recorded anew: the ones sent, and the ones accepted as they are. Those
+// that ignoreChanges leaves to others are sent when that is asked for or needed.
+func (d *differing) secrets(change *Change, old Marker, claim claim, ignored []string) map[string]bool {
 	o, sent := change.Desired, map[string]bool{}
 	needed := d.needed(change)
 	for _, f := range o.Kind.Fields {
@@ -19,16 +20,18 @@ func (d *differing) secrets(change *Change, old Marker, claim claim) map[string]
 			continue
 		}
 		state := d.own.secretState(o, f, v, old, claim)
-		why := ""
+		why, left := "", slices.Contains(ignored, f.Name)
 		switch {
 		case d.options.SendSecrets != nil && d.options.SendSecrets(o, f.Name):
 			why = "asked"
-		case state.Status == "changed":
-			why = "changed"
+		case !left && (state.Status == "changed" || state.Status == "new"):
+			why = state.Status
 		case slices.Contains(needed, f.Name):
 			why = "needed"
 		}
 		switch {
+		case left && why == "":
+			continue
 		case why != "":
 			d.own.older(o, f, v, old)
 			change.Secrets = append(change.Secrets, secretChange(f, v, why))

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Server is the live side. It is shaped so that speed (pages, batches,
@@ -45,6 +46,22 @@ type Approver interface {
 	// fields are not in want must be what the server makes them without anybody's
 	// doing. The error is for what gave no answer.
 	Approve(ctx context.Context, kind string, row RowID, want map[string]any) (ApprovalResult, error)
+}
+
+// ChangeLog is what a Server can do beside: look up what became of an object
+// that is not there.
+type ChangeLog interface {
+	// LastDeletion is the last delete of an object of a NetBox model, by its name;
+	// the zero Deletion when the log, which is kept for a while only, has none. A
+	// token that may not view the log is ErrForbidden, a server without one
+	// ErrNoKind.
+	LastDeletion(ctx context.Context, objectType, name string) (Deletion, error)
+}
+
+// Deletion says when an object was deleted, and by whom.
+type Deletion struct {
+	At time.Time
+	By string // the user's name, "" where the log does not say
 }
 
 // ApprovalResult is what became of the approval of one connection.

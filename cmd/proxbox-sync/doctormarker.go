@@ -12,6 +12,20 @@ import (
 	"proxbox-sync/schema"
 )
 
+// noMarkers tells a custom field that was deleted from one that was never made.
+func (a *app) noMarkers(server reconcile.Server) []render.Finding {
+	found := render.Finding{Status: render.Noted, Topic: "markers", Detail: "run proxbox-sync init",
+		Summary: "there is no custom field " + reconcile.MarkerField + ": nothing shows what is managed"}
+	lost, err := reconcile.LostMarkers(a.ctx, server)
+	switch {
+	case err != nil:
+		found.Detail += ": whether it was there before can't be told: " + err.Error()
+	case lost != "":
+		found.Detail += ": " + lost
+	}
+	return []render.Finding{found}
+}
+
 // markers says what there is of the custom field that markers are kept in.
 func (a *app) markers(server reconcile.Server, set *schema.Set, found *netbox.Checkup, named []string) []render.Finding {
 	finding := func(status render.Status, summary, detail string) []render.Finding {
@@ -27,8 +41,7 @@ func (a *app) markers(server reconcile.Server, set *schema.Set, found *netbox.Ch
 	case err != nil:
 		return finding(render.Warned, "the custom field can't be read: "+err.Error(), "")
 	case state.Row == 0:
-		return finding(render.Noted, "there is no custom field "+reconcile.MarkerField+": nothing shows what is managed",
-			"run proxbox-sync init. If that was done before, somebody deleted the field and with it every marker: the next apply adopts what the manifests describe, and what was pruned by marker no longer is")
+		return a.noMarkers(server)
 	case state.Type != "json":
 		return finding(render.Warned, fmt.Sprintf("the custom field %s is of the type %q, not json", reconcile.MarkerField, state.Type), "rename or remove it, and run proxbox-sync init")
 	}

@@ -31,31 +31,33 @@ an administrator can run.`
 }
 
 func (c *initCommand) Run(a *app) error {
-	if c.WriteProject {
-		if err := c.writeProject(a); err != nil {
-			return err
-		}
-	}
 	p, err := findProject(a.dir)
 	if err != nil {
 		return err
 	}
-	if c.WriteProject && c.URL == "" && (p == nil || p.URL == "") {
-		_, _ = fmt.Fprintf(a.stdout, "No server yet: put its url into %s, and run proxbox-sync init again.\n", projectName)
-		return nil
-	}
 	if _, err := a.owner(c.ownerFlag, p); err != nil {
 		return err
 	}
-	if !c.AutoApprove {
-		if _, ok := terminal(a.stdin); !ok {
-			return usagef("there is no terminal to ask on: add --auto-approve")
-		}
-	}
 	set := schema.Embedded()
+	if c.WriteProject && c.URL == "" && (p == nil || p.URL == "") {
+		if err := c.writeProject(a); err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(a.stdout, "No server yet: put its url into %s, and run proxbox-sync init again.\n", projectName)
+		return nil
+	}
+	// What is refused leaves no files behind.
+	if _, ok := terminal(a.stdin); !ok && !c.AutoApprove {
+		return usagef("there is no terminal to ask on: add --auto-approve")
+	}
 	client, err := a.connect(c.serverFlags, p, set)
 	if err != nil {
 		return err
+	}
+	if c.WriteProject {
+		if err := c.writeProject(a); err != nil {
+			return err
+		}
 	}
 	var named []string
 	if p != nil {
@@ -75,7 +77,8 @@ type fieldPlan struct {
 	path   string // of the list of custom fields, below the API root
 	plan   *reconcile.Plan
 	types  []string
-	hidden bool // the token may not see custom fields
+	hidden bool   // the token may not see custom fields
+	lost   string // what became of a field that was there, see reconcile.LostMarkers
 	may    *bool
 }
 
@@ -103,6 +106,10 @@ func planField(ctx context.Context, set *schema.Set, server reconcile.Server, na
 		return nil, fmt.Errorf("the server has a custom field %s of the type %q, which is not this program's: rename or remove it", reconcile.MarkerField, now.Type)
 	case now.Row != 0:
 		f.may = ability.Change
+	default:
+		if f.lost, err = reconcile.LostMarkers(ctx, server); err != nil {
+			return nil, err
+		}
 	}
 	f.types = slices.Compact(slices.Sorted(slices.Values(append(types, now.Types...))))
 	docs := []reconcile.Document{reconcile.MarkerFieldDocument(set, f.types)}
@@ -140,6 +147,9 @@ func (f *fieldPlan) carryOut(a *app, approved bool) error {
 	if len(f.plan.Steps) == 0 {
 		_, _ = fmt.Fprintf(a.stdout, "The custom field %s is there, attached to %d object types. Nothing to do.\n", reconcile.MarkerField, len(f.types))
 		return nil
+	}
+	if f.lost != "" {
+		_ = render.Paragraph(a.stdout, fmt.Sprintf("The custom field %s is not there: %s.\n", reconcile.MarkerField, f.lost), a.style())
 	}
 	// Of the owner, whom the plan would speak of, nothing depends here.
 	shown := *f.plan

@@ -83,7 +83,7 @@ type kindData struct {
 	Stamps     []string             `json:"stamps"`   // of created and last_updated, those there are
 	DisplayURL bool                 `json:"displayURL"`
 	IDLabel    string               `json:"idLabel"` // in OPTIONS, where it isn't "ID"
-	Role       string               `json:"role"`    // "custom fields": its rows say which custom fields there are
+	Role       string               `json:"role"`    // "custom fields": its rows say which custom fields there are; "change log": the deletes, and nobody writes it
 }
 
 // fieldData is what a generation says of a field.

@@ -105,6 +105,9 @@ func rulesWithout(rules []rule, without []string) []rule {
 	})
 }
 
+// stamped reports whether the model's objects have that time stamp.
+func (m *model) stamped(name string) bool { return slices.Contains(m.Stamps, name) }
+
 func refOnDelete(f *schema.Field) string {
 	if f.Ref == nil {
 		return ""

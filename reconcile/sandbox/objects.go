@@ -141,7 +141,7 @@ func (s *Server) detach(m *model, r *row, before map[string]any) {
 // guard compares If-Match with the row's ETag.
 func (s *Server) guard(c *call, m *model, r *row) (answer, bool) {
 	match := c.req.Header.Get("If-Match")
-	if match == "" || match == "*" || !s.gen.Has.ETag || !slices.Contains(m.Stamps, "last_updated") {
+	if match == "" || match == "*" || !s.gen.Has.ETag || !m.stamped("last_updated") {
 		return answer{}, true
 	}
 	for _, tag := range strings.Split(match, ",") {

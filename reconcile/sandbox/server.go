@@ -52,6 +52,7 @@ type Server struct {
 
 	keyFields   []*field // those with GenerateForSecrets
 	customModel *model
+	changeLog   *model
 	attached    map[*model][]customField
 	attachedAt  int64
 
@@ -88,8 +89,11 @@ func New(o Options) (*Server, error) {
 	}
 	for _, m := range models {
 		s.byPath[m.path] = m
-		if m.Role == "custom fields" {
+		switch m.Role {
+		case "custom fields":
 			s.customModel = m
+		case "change log":
+			s.changeLog = m
 		}
 		for _, f := range m.fields {
 			if f.GenerateForSecrets && m.singleton {

@@ -319,6 +319,7 @@ func (w *writer) delete(m *model, r *row) (protected []found, forbidden string) 
 	}
 	for _, x := range d.order {
 		w.record("delete", x.m, x.r)
+		w.noteDelete(x.m, x.r)
 	}
 	w.s.drop(d)
 	return nil, ""
