@@ -48,11 +48,12 @@ lint: ## Check formatting, vet, and the shell scripts' syntax
 	@for script in .ci/run $$(git ls-files '*.sh'); do bash -n "$$script"; done
 
 .PHONY: bench
-bench: ## Measure: benchmarks, size, start time
+bench: ## Measure: benchmarks, size, start time, the marker on a NetBox that is up
 	@for package in $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -r -n 1 dirname | sort -u); do \
 		go test -run '^$$' -bench . -benchmem "$$package"; \
 	done
 	@testdata/bench/figures.sh
+	@testdata/bench/marker.sh
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (20s)

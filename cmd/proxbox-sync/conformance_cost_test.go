@@ -3,14 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"proxbox-sync/reconcile"
-	"proxbox-sync/reconcile/sandbox"
-	"proxbox-sync/schema"
 )
 
 // cost counts the requests of a plan, of its apply and of a second plan, by a
@@ -60,32 +57,4 @@ func TestConformanceTheMarkerCostsOneRequestOfAPlanAndNoneOfAWrite(t *testing.T)
 		require.Equal(t, plain.Apply, owned.Apply)
 		require.LessOrEqual(t, owned.Again, plain.Again+1)
 	})
-}
-
-// BenchmarkMarkers shows what markers cost a bulk write: ns/object without an
-// owner and with one, on the real NetBox where the environment names one.
-func BenchmarkMarkers(b *testing.B) {
-	const n = 500
-	for _, owner := range []string{"", "bench"} {
-		b.Run(map[bool]string{true: "plain", false: "owned"}[owner == ""], func(b *testing.B) {
-			var w *world
-			if address := os.Getenv(envNetBoxURL); address != "" {
-				w = newRealWorld(b, address)
-			} else {
-				w = newSandboxWorld(b, sandbox.DefaultGeneration, schema.Embedded())
-			}
-			w.marking(b)
-			o := reconcile.PlanOptions{Ownership: reconcile.Ownership{Owner: owner, Partial: "a benchmark"}}
-			client := w.client(b, w.token)
-			for i := 0; b.Loop(); i++ {
-				b.StopTimer()
-				plan, diags, err := reconcile.MakePlan(context.Background(), w.set, client, w.many(fmt.Sprintf("%sb%d", w.tag, i), n), o)
-				require.NoError(b, err)
-				require.Empty(b, diags.Errors())
-				b.StartTimer()
-				require.NoError(b, failures(reconcile.Apply(context.Background(), plan, client, reconcile.ApplyOptions{})))
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/object")
-		})
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 )
 
 // grant is a permission on objects of some kinds, restricted to those that
-// match where; no actions are all.
+// match where; no kinds are all, and no actions.
 type grant struct {
 	kinds   []string
 	actions []string
@@ -21,7 +22,7 @@ type grant struct {
 }
 
 // limited makes a token that may do no more than it is granted.
-func (w *world) limited(t *testing.T, version int, write bool, grants ...grant) string {
+func (w *world) limited(t testing.TB, version int, write bool, grants ...grant) string {
 	t.Helper()
 	if w.sandbox != nil {
 		return w.limitedInSandbox(t, version, write, grants)
@@ -30,8 +31,10 @@ func (w *world) limited(t *testing.T, version int, write bool, grants ...grant) 
 	user := w.must(t, http.MethodPost, "users/users", map[string]any{"username": w.tag + name, "password": "Cx1-" + name + "-longenough"})
 	for i, g := range grants {
 		types := []string{}
-		for _, kind := range g.kinds {
-			types = append(types, w.set.Kind(kind).Resource.ObjectType)
+		for _, kind := range w.set.Kinds() {
+			if g.kinds == nil || slices.Contains(g.kinds, kind.Name) {
+				types = append(types, kind.Resource.ObjectType)
+			}
 		}
 		actions := g.actions
 		if actions == nil {
@@ -52,7 +55,7 @@ func (w *world) limited(t *testing.T, version int, write bool, grants ...grant) 
 	return plain
 }
 
-func (w *world) limitedInSandbox(t *testing.T, version int, write bool, grants []grant) string {
+func (w *world) limitedInSandbox(t testing.TB, version int, write bool, grants []grant) string {
 	t.Helper()
 	spec := sandbox.TokenSpec{Token: strings.Repeat(newTag()+newTag(), 4)[:40], Write: write}
 	if version == 2 {

@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -53,15 +52,19 @@ func TestMain(m *testing.M) {
 //	token ACTION/TYPE …      sets PROXBOX_SYNC_TOKEN to a token with these permissions alone
 //	sops VERB FILE …         does what sops' commands do, see sops_test.go
 //	example NAME             copies an example repository here and sets SOPS_AGE_KEY to its key
-func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("..", "..", "testdata", "script"),
+func TestScripts(t *testing.T) { testscript.Run(t, scripts("script")) }
+
+// scripts are those of a folder of testdata.
+func scripts(folder string) testscript.Params {
+	return testscript.Params{
+		Dir:                 filepath.Join("..", "..", "testdata", folder),
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, ".config"))
 			env.Setenv("NO_PROXY", "*")
+			env.Values[serverOfScript{}] = &running{token: scriptToken}
 			// The work folder lies below the temporary one; the search for a
 			// project file must not leave it.
 			return os.MkdirAll(filepath.Join(env.WorkDir, ".git"), 0o755)
@@ -81,7 +84,7 @@ func TestScripts(t *testing.T) {
 			"token":    scriptPermissions,
 			"sops":     scriptSops,
 		},
-	})
+	}
 }
 
 const scriptToken = "0123456789abcdef0123456789abcdef01234567"
@@ -103,12 +106,16 @@ func scriptEnds(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// running is the sandbox of one script.
+// running is the server of one script: the sandbox that it started last.
 type running struct {
 	sandbox *sandbox.Server
 	url     string
+	token   string                 // of a superuser
 	echo    atomic.Pointer[string] // "METHOD path" of the request to echo next
 }
+
+// serverOfScript is the key of a script's *running.
+type serverOfScript struct{}
 
 // ServeHTTP is the sandbox, or an echo of the request that shows its body in
 // every place where an error can have text.
@@ -132,15 +139,12 @@ func (r *running) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// sandboxes has the sandbox that each script started last.
-var sandboxes sync.Map
-
 func current(ts *testscript.TestScript) *running {
-	r, ok := sandboxes.Load(ts)
-	if !ok {
+	r := ts.Value(serverOfScript{}).(*running)
+	if r.url == "" {
 		ts.Fatalf("start a sandbox first")
 	}
-	return r.(*running)
+	return r
 }
 
 func scriptSandbox(ts *testscript.TestScript, neg bool, args []string) {
@@ -153,13 +157,13 @@ func scriptSandbox(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	s, err := sandbox.New(options)
 	ts.Check(err)
-	r := &running{sandbox: s}
+	r := ts.Value(serverOfScript{}).(*running)
+	r.sandbox = s
 	server := httptest.NewServer(r)
 	ts.Defer(server.Close)
 	r.url = server.URL
 	ts.Setenv("PROXBOX_SYNC_URL", server.URL)
 	ts.Setenv("PROXBOX_SYNC_TOKEN", scriptToken)
-	sandboxes.Store(ts, r)
 }
 
 func scriptFault(ts *testscript.TestScript, neg bool, args []string) {
@@ -196,20 +200,28 @@ func scriptPermissions(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: token ACTION/TYPE …")
 	}
+	grants, write := grantsOf(args)
 	var permissions []sandbox.Permission
-	write := false
-	for _, arg := range args {
-		action, kind, _ := strings.Cut(arg, "/")
-		write = write || action != "view"
-		p := sandbox.Permission{Actions: []string{action}}
-		if kind != "" {
-			p.Kinds = []string{kind}
-		}
-		permissions = append(permissions, p)
+	for _, g := range grants {
+		permissions = append(permissions, sandbox.Permission{Kinds: g.kinds, Actions: g.actions})
 	}
 	token := fmt.Sprintf("%040x", tokens.Add(1))
 	ts.Check(current(ts).sandbox.AddToken(sandbox.TokenSpec{Token: token, Write: write, Permissions: permissions}))
 	ts.Setenv("PROXBOX_SYNC_TOKEN", token)
+}
+
+// grantsOf reads ACTION/TYPE arguments; no type is every type. write reports
+// whether any of them is more than viewing.
+func grantsOf(args []string) (grants []grant, write bool) {
+	for _, arg := range args {
+		action, kind, one := strings.Cut(arg, "/")
+		g := grant{actions: []string{action}}
+		if one {
+			g.kinds = []string{kind}
+		}
+		grants, write = append(grants, g), write || action != "view"
+	}
+	return grants, write
 }
 
 var tokens atomic.Int64
@@ -290,7 +302,7 @@ func scriptAPI(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	request, err := http.NewRequestWithContext(context.Background(), args[0], current(ts).url+args[1], body)
 	ts.Check(err)
-	request.Header.Set("Authorization", "Token "+scriptToken)
+	request.Header.Set("Authorization", authorization(current(ts).token))
 	request.Header.Set("Content-Type", "application/json")
 	answer, err := http.DefaultClient.Do(request)
 	ts.Check(err)
