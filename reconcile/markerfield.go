@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 
 	"proxbox-sync/schema"
@@ -34,16 +35,29 @@ type MarkerState struct {
 	Row   RowID    // 0: there is none
 	Type  string   // "json" when it is as it should be
 	Types []string // the object types that it is attached to
+	// Identity is the installation's, "" where none was noted; Notes says that
+	// something else stands in its place.
+	Identity string
+	Notes    bool
 }
+
+// identityPattern is how the custom field's comments name an installation. NetBox
+// shows nothing of its own that tells two of them apart.
+var identityPattern = regexp.MustCompile(`^Installation ([0-9a-f]{16})$`)
 
 // ReadMarkerField reads the custom field. A token that may not see custom fields
 // is ErrForbidden.
 func ReadMarkerField(ctx context.Context, set *schema.Set, server Server) (MarkerState, error) {
 	var out MarkerState
-	q := Query{Kind: MarkerKind(set).Name, Fields: []string{"name", "type", "object_types"}, Where: map[string]any{"name": MarkerField}}
+	q := Query{Kind: MarkerKind(set).Name, Fields: []string{"name", "type", "object_types", "comments"}, Where: map[string]any{"name": MarkerField}}
 	_, err := server.Read(ctx, q, func(row Row) error {
 		out.Row = row.ID
 		out.Type, _ = row.Fields["type"].(string)
+		comments, _ := row.Fields["comments"].(string)
+		out.Notes = comments != ""
+		if m := identityPattern.FindStringSubmatch(comments); m != nil {
+			out.Identity = m[1]
+		}
 		types, _ := row.Fields["object_types"].([]any)
 		for _, t := range types {
 			if text, ok := t.(string); ok {
@@ -87,8 +101,9 @@ const markersWent = "every marker went with it: after init the next apply adopts
 
 // MarkerFieldDocument is the manifest of the custom field, attached to object
 // types. It shows nowhere in the web interface and can't be edited there: what
-// it holds makes sense to this program alone.
-func MarkerFieldDocument(set *schema.Set, types []string) Document {
+// it holds makes sense to this program alone. identity, 16 hexadecimal digits,
+// names the installation from then on; "" leaves the comments as they are.
+func MarkerFieldDocument(set *schema.Set, types []string, identity string) Document {
 	kind := MarkerKind(set)
 	text := func(v any) *Node { return &Node{Shape: Scalar, Value: v} }
 	list := &Node{Shape: Sequence}
@@ -97,7 +112,7 @@ func MarkerFieldDocument(set *schema.Set, types []string) Document {
 	for _, t := range slices.Compact(types) {
 		list.Items = append(list.Items, text(t))
 	}
-	return Document{Kind: kind.Name, Spec: &Node{Shape: Mapping, Members: []Member{
+	members := []Member{
 		{Name: "name", Value: text(MarkerField)},
 		{Name: "label", Value: text("proxbox-sync")},
 		{Name: "description", Value: text("What proxbox-sync manages: written and read by that program only.")},
@@ -106,5 +121,9 @@ func MarkerFieldDocument(set *schema.Set, types []string) Document {
 		{Name: "ui_visible", Value: text("hidden")},
 		{Name: "ui_editable", Value: text("no")},
 		{Name: "is_cloneable", Value: text(false)},
-	}}}
+	}
+	if identity != "" {
+		members = append(members, Member{Name: "comments", Value: text("Installation " + identity)})
+	}
+	return Document{Kind: kind.Name, Spec: &Node{Shape: Mapping, Members: members}}
 }

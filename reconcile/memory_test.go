@@ -61,7 +61,7 @@ func kinds(t testing.TB) *schema.Set {
 		"Extra.json": {Data: []byte(`{"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "t", "description": "d", "type": "object",
 			"x-resource": {"paths": ["x/extras"], "objectType": "extras.customfield", "key": ["name"], "unique": [], "mode": "managed"},
 			"required": ["name"], "properties": {"name": {"type": "string"}, "type": {"type": "string"},
-				"object_types": {"type": "array", "items": {}}}, "unevaluatedProperties": false}`)},
+				"comments": {"type": "string"}, "object_types": {"type": "array", "items": {}}}, "unevaluatedProperties": false}`)},
 		"Post.json": {Data: []byte(`{"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "t", "description": "d", "type": "object",
 			"x-resource": {"paths": ["x/posts"], "objectType": "x.y", "key": ["name"], "unique": [], "mode": "managed"},
 			"required": ["name"], "properties": {"name": {"type": "string"}, "password": {"type": "string", "writeOnly": true},

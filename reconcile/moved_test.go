@@ -62,6 +62,9 @@ func savedOptions() reconcile.PlanOptions {
 func savedStory(t testing.TB) (*schema.Set, *memory, []reconcile.Document) {
 	set := kinds(t)
 	m := marked(t, set)
+	for _, field := range m.rows["Extra"] {
+		field.Fields["comments"] = "Installation 0123456789abcdef"
+	}
 	apply(t, set, m, seal(load(t, savedBefore), "Door", "password", "ENC[one]", time.Time{}), savedOptions())
 	return set, m, seal(load(t, savedAfter), "Door", "password", "ENC[two]", time.Time{})
 }
@@ -323,6 +326,9 @@ func TestWhatMovedIsNamed(t *testing.T) {
 			want: []string{"Door back password: another secret", "Door back: another marker", "Door front password: another secret", "Door front: another marker"}},
 		{name: "a plan of another server", edit: func(r *reconcile.Record) { r.Server.URL = "http://other" },
 			want: []string{`the server is another: the plan was made with "http://other", this is "http://memory"`}},
+		{name: "a plan of another installation at the same URL", edit: func(r *reconcile.Record) { r.Server.Identity = "ffffffffffffffff" },
+			want: []string{`the identity of the server is another: the plan was made with "ffffffffffffffff", this is "0123456789abcdef"`}},
+		{name: "a plan of a token that could not see the identity", edit: func(r *reconcile.Record) { r.Server.Identity = "" }},
 		{name: "a plan that has expired", edit: func(r *reconcile.Record) { r.Expires = "1970-01-01T00:00:01Z" },
 			want: []string{"the plan was good until 1970-01-01T00:00:01Z"}},
 		{name: "a plan that has not", edit: func(r *reconcile.Record) { r.Expires = "2070-01-01T00:00:01Z" }},

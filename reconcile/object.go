@@ -33,6 +33,8 @@ type State struct {
 	// Marked names, on the live side, the kinds whose objects can carry the
 	// marker there; nil where nobody asked.
 	Marked map[string]bool
+	// Identity is the server's, on the live side: see Instance.
+	Identity string
 	// Unread says why objects of a kind may be missing, by kind.
 	Unread map[string]string
 }

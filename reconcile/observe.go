@@ -52,6 +52,7 @@ func Observe(ctx context.Context, set *schema.Set, server Server, desired *State
 	}
 	a.checkTargets(demanded, desired)
 	live := reading.state()
+	live.Unread = reading.unread()
 	if own.Owner != "" {
 		m := &marking{reading: reading, server: server, own: own}
 		if err := m.look(ctx); err != nil {
@@ -61,7 +62,7 @@ func Observe(ctx context.Context, set *schema.Set, server Server, desired *State
 		if err != nil {
 			return nil, nil, err
 		}
-		live.Marked, live.Unread = m.kinds, reading.unread()
+		live.Marked, live.Identity = m.kinds, m.field.Identity
 		a.diags = append(a.diags, warning...)
 	}
 	return live, a.diags.Sorted(), nil

@@ -71,6 +71,7 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 	if err := c.retargets(changes); err != nil {
 		return nil, diags, err
 	}
+	instance.Identity = live.Identity
 	plan, more := NewPlan(instance, changes, difference.Unchanged)
 	diags = append(diags, more...).Sorted()
 	if diags.HasErrors() {

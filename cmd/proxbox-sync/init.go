@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -80,6 +82,15 @@ type fieldPlan struct {
 	hidden bool   // the token may not see custom fields
 	lost   string // what became of a field that was there, see reconcile.LostMarkers
 	may    *bool
+	// identity names the installation from now on, "" where it has a name.
+	identity string
+}
+
+// newInstallation is a name that no other installation has.
+func newInstallation() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
 }
 
 // planField works out what the custom field needs. What it is attached to
@@ -112,7 +123,10 @@ func planField(ctx context.Context, set *schema.Set, server reconcile.Server, na
 		}
 	}
 	f.types = slices.Compact(slices.Sorted(slices.Values(append(types, now.Types...))))
-	docs := []reconcile.Document{reconcile.MarkerFieldDocument(set, f.types)}
+	if now.Identity == "" && !now.Notes {
+		f.identity = newInstallation()
+	}
+	docs := []reconcile.Document{reconcile.MarkerFieldDocument(set, f.types, f.identity)}
 	plan, list, err := reconcile.MakePlan(ctx, set, server, docs, reconcile.PlanOptions{})
 	if err := failed(list, err); err != nil {
 		return nil, err
@@ -218,7 +232,7 @@ func (f *fieldPlan) body() map[string]any {
 		}
 		return body
 	}
-	for _, m := range reconcile.MarkerFieldDocument(schema.Embedded(), f.types).Spec.Members {
+	for _, m := range reconcile.MarkerFieldDocument(schema.Embedded(), f.types, f.identity).Spec.Members {
 		body[m.Name] = m.Value.Value
 	}
 	body["object_types"] = f.types
