@@ -1,13 +1,17 @@
 package main
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
@@ -150,4 +154,49 @@ func TestWorkflowsGiveStrangersNothing(t *testing.T) {
 // noExpression: text that others wrote must not become part of a script.
 func noExpression(t *testing.T, step ghStep) {
 	require.NotContains(t, step.Run, "${{", step.Name)
+}
+
+var secretName = regexp.MustCompile(`secrets\.([A-Z_]+)`)
+
+// docs/ci.md says which job holds what.
+func TestEachJobHoldsNoMoreThanItsRowSays(t *testing.T) {
+	want := map[string][]string{
+		"netbox-plan.yaml check": nil, "netbox-plan.yaml plan": {"netbox-plan", "NETBOX_TOKEN"}, "netbox-plan.yaml comment": nil,
+		"netbox-apply.yaml approved": nil, "netbox-apply.yaml apply": {"netbox-apply", "NETBOX_TOKEN", "SOPS_AGE_KEY"},
+		"netbox-nightly.yaml drift": {"netbox-plan", "NETBOX_TOKEN"}, "netbox-nightly.yaml issue": nil,
+		".gitlab-ci.yml check": nil, ".gitlab-ci.yml plan": {"netbox/plan"}, ".gitlab-ci.yml note": {"netbox/note"},
+		".gitlab-ci.yml approved": {"netbox/approved"}, ".gitlab-ci.yml apply": {"netbox/apply"}, ".gitlab-ci.yml drift": {"netbox/plan"},
+	}
+	got := map[string][]string{}
+	files, err := fs.Glob(examples.Files, ghFolder+"workflows/*.yaml")
+	require.NoError(t, err)
+	for _, name := range files {
+		data, err := examples.Files.ReadFile(name)
+		require.NoError(t, err)
+		var flow ghWorkflow
+		require.NoError(t, yaml.Unmarshal(data, &flow))
+		require.NotContains(t, fmt.Sprint(flow.Env), "secrets.", "a job's secret is no other one's")
+		for id, job := range flow.Jobs {
+			var holds []string
+			for _, found := range secretName.FindAllStringSubmatch(fmt.Sprint(job), -1) {
+				holds = append(holds, found[1])
+			}
+			slices.Sort(holds)
+			if job.Environment != "" {
+				holds = append([]string{job.Environment}, slices.Compact(holds)...)
+			}
+			got[path.Base(name)+" "+id] = holds
+		}
+	}
+	_, _, jobs := (&ciWorld{}).glPipeline(t)
+	for name, job := range jobs {
+		var holds []string
+		if job.Environment.Name != "" {
+			holds = []string{job.Environment.Name}
+		}
+		got[path.Base(glFile)+" "+name] = holds
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
 }
