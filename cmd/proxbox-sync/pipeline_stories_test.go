@@ -235,6 +235,7 @@ func (w *ciWorld) glStale(t *testing.T) {
 
 	change(t, manifest, "iso,vztmpl", "iso")
 	require.Equal(t, "success", w.glRun(t, mergeRequest(headCommit1), "")["note"].result)
+	require.Contains(t, w.comment(t), "<!-- approve")
 	w.behindItsBack(t, "rootdir")
 	w.glMerge(headCommit1)
 	w.writes.Store(0)
