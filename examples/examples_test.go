@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
-	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -13,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"gopkg.in/yaml.v3"
 
 	"proxbox-sync/examples"
 	"proxbox-sync/reconcile"
@@ -217,101 +215,5 @@ func eachText(docs []reconcile.Document, visit func(where, text string)) {
 	}
 	for _, d := range docs {
 		walk(d.Pos.File, d.Spec)
-	}
-}
-
-// job is what the pipelines of both systems have in common.
-type job struct {
-	env   map[string]string
-	lines []string
-}
-
-// jobs reads the jobs that call proxbox-sync, with the variables they run under.
-func jobs(t *testing.T, file string) map[string]job {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	require.NoError(t, err)
-	var doc map[string]any
-	require.NoError(t, yaml.Unmarshal(data, &doc))
-	out := map[string]job{}
-	collect := func(name string, env map[string]string, scripts []string) {
-		j := job{env: env}
-		for _, script := range scripts {
-			for line := range strings.Lines(script) {
-				if line = strings.TrimSpace(line); strings.HasPrefix(line, "proxbox-sync ") {
-					j.lines = append(j.lines, line)
-				}
-			}
-		}
-		out[name] = j
-	}
-	if github, ok := doc["jobs"].(map[string]any); ok {
-		for name, v := range github {
-			var scripts []string
-			for _, step := range v.(map[string]any)["steps"].([]any) {
-				if run, ok := step.(map[string]any)["run"].(string); ok {
-					scripts = append(scripts, run)
-				}
-			}
-			collect(name, texts(doc["env"]), scripts)
-		}
-		return out
-	}
-	for name, v := range doc {
-		if m, ok := v.(map[string]any); ok && m["rules"] != nil {
-			var scripts []string
-			for _, line := range m["script"].([]any) {
-				scripts = append(scripts, line.(string))
-			}
-			collect(name, texts(doc["variables"]), scripts)
-		}
-	}
-	return out
-}
-
-func texts(v any) map[string]string {
-	out := map[string]string{}
-	m, _ := v.(map[string]any)
-	for name, value := range m {
-		out[name] = fmt.Sprint(value)
-	}
-	return out
-}
-
-func TestPipelinesPlanWithoutAKeyAndApplyUnattended(t *testing.T) {
-	for _, file := range []string{"ci/github/.github/workflows/netbox.yaml", "ci/gitlab/.gitlab-ci.yml"} {
-		t.Run(file, func(t *testing.T) {
-			all := jobs(t, file)
-			require.Equal(t, []string{"proxbox-sync plan --no-decrypt"}, all["plan"].lines)
-			require.Equal(t, []string{
-				"proxbox-sync validate",
-				"proxbox-sync apply --auto-approve",
-				"proxbox-sync plan --detailed-exitcode",
-			}, all["apply"].lines)
-			for name, j := range all {
-				require.Regexp(t, `^https://`, j.env["PROXBOX_SYNC_ALLOWED_ORIGINS"], name)
-				require.Equal(t, j.env["PROXBOX_SYNC_ALLOWED_ORIGINS"], j.env["PROXBOX_SYNC_URL"], name)
-			}
-		})
-	}
-}
-
-func TestPullRequestsNeverSeeAKey(t *testing.T) {
-	data, err := os.ReadFile("ci/github/.github/workflows/netbox.yaml")
-	require.NoError(t, err)
-	var doc struct {
-		On   map[string]any
-		Jobs map[string]struct {
-			If          string
-			Environment string
-			Steps       []struct{ Env map[string]string }
-		}
-	}
-	require.NoError(t, yaml.Unmarshal(data, &doc))
-	require.NotContains(t, doc.On, "pull_request_target")
-	require.Equal(t, "netbox-plan", doc.Jobs["plan"].Environment)
-	require.Equal(t, "netbox-apply", doc.Jobs["apply"].Environment)
-	for _, step := range doc.Jobs["plan"].Steps {
-		require.NotContains(t, step.Env, "SOPS_AGE_KEY")
 	}
 }

@@ -31,6 +31,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	standIn()
 	testscript.Main(m, map[string]func(){
 		"proxbox-sync": main,
 	})
