@@ -20,7 +20,7 @@ import (
 )
 
 // writeAll writes a list and returns the outcomes by index.
-func writeAll(t *testing.T, c *Client, kind string, op reconcile.Operation, list ...reconcile.Write) (map[int]reconcile.Outcome, error) {
+func writeAll(t testing.TB, c *Client, kind string, op reconcile.Operation, list ...reconcile.Write) (map[int]reconcile.Outcome, error) {
 	t.Helper()
 	out := map[int]reconcile.Outcome{}
 	err := c.Write(context.Background(), kind, op, list, func(i int, o reconcile.Outcome) {
