@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,7 +17,8 @@ import (
 // batching is the product's client with a batch size of the test's choice.
 func (w *world) batching(t testing.TB, size, parallel int) *netbox.Client {
 	t.Helper()
-	c, err := netbox.New(netbox.Config{URL: w.url, Token: reconcile.NewSecret(w.token, ""), Kinds: w.set, BatchSize: size, Parallelism: parallel})
+	c, err := netbox.New(netbox.Config{URL: w.url, Token: reconcile.NewSecret(w.token, ""), Kinds: w.set, BatchSize: size, Parallelism: parallel,
+		Timeout: 5 * time.Minute}) // a busy server takes long to delete a hundred tags
 	require.NoError(t, err)
 	return c
 }
@@ -99,11 +101,14 @@ func everyNth(n, step int) map[int]bool {
 // of 100: every good one is written, every bad one named, and the requests grow
 // with the bad ones only.
 func TestConformanceARefusedBatchIsNarrowed(t *testing.T) {
-	const n = 100
 	eachServer(t, func(t *testing.T, w *world) {
+		n := 100
+		if w.real {
+			n = 25 // it takes its time to delete tags
+		}
 		c := w.batching(t, n, 1)
 		indexed := w.real || w.generation == "0.0.29.post6"
-		for _, bad := range []map[int]bool{nil, {99: true}, {0: true, 50: true}, everyNth(n, 5)} {
+		for _, bad := range []map[int]bool{nil, {n - 1: true}, {0: true, n / 2: true}, everyNth(n, 5)} {
 			w := w.fork()
 			t.Run(fmt.Sprintf("%d bad ones", len(bad)), func(t *testing.T) {
 				made, looks, batches, singles := w.sent(t, c, "Tag", reconcile.OpCreate, w.tags(n, bad))
@@ -111,7 +116,7 @@ func TestConformanceARefusedBatchIsNarrowed(t *testing.T) {
 				require.Zero(t, looks+singles)
 				require.Equal(t, 1+min(len(bad), 1), batches, "one more for the good ones")
 
-				good, _, _, _ := w.sent(t, c, "Tag", reconcile.OpCreate, w.renamed(bad))
+				good, _, _, _ := w.sent(t, c, "Tag", reconcile.OpCreate, w.renamed(n, bad))
 				for i := range made {
 					if bad[i] {
 						made[i], good = good[0], good[1:]
@@ -150,9 +155,9 @@ func narrowing(n, k int) int {
 }
 
 // renamed are creates of those that were refused, under slugs that are right.
-func (w *world) renamed(bad map[int]bool) []reconcile.Write {
+func (w *world) renamed(n int, bad map[int]bool) []reconcile.Write {
 	var list []reconcile.Write
-	for i, write := range w.tags(100, nil) {
+	for i, write := range w.tags(n, nil) {
 		if bad[i] {
 			list = append(list, write)
 		}

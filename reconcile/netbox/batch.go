@@ -3,6 +3,7 @@ package netbox
 import (
 	"encoding/json"
 	"errors"
+	"time"
 
 	"proxbox-sync/reconcile"
 )
@@ -26,7 +27,6 @@ type item struct {
 // split cuts a list into batches, in its order and of about one size. They are
 // made as they are taken, so that few bodies are in memory at a time.
 func (s *sending) split(list []reconcile.Write, work chan<- []item) {
-	size := s.sizeFor(len(list))
 	var (
 		batch       []item
 		most, bytes int
@@ -35,7 +35,7 @@ func (s *sending) split(list []reconcile.Write, work chan<- []item) {
 		if len(batch) > 0 {
 			work <- batch
 		}
-		batch, most, bytes = nil, size, 0
+		batch, most, bytes = nil, int(s.target.most.Load()), 0
 	}
 	flush()
 	for i, w := range list {
@@ -53,16 +53,21 @@ func (s *sending) split(list []reconcile.Write, work chan<- []item) {
 			s.emit(i, o, stop)
 			continue
 		}
-		limit := size
-		if w.Batch > 0 {
-			limit = min(size, w.Batch)
-		}
-		if len(batch) >= min(most, limit) || bytes+len(it.entry) > int(s.target.room.Load()) {
+		own := or(w.Batch, len(list))
+		if len(batch) >= min(most, own) || bytes+len(it.entry) > int(s.target.room.Load()) {
 			flush()
 		}
-		batch, most, bytes = append(batch, it), min(most, limit), bytes+len(it.entry)+1
+		batch, most, bytes = append(batch, it), min(most, own), bytes+len(it.entry)+1
 	}
 	flush()
+}
+
+// learn makes later batches smaller when one took so long that a larger or slower
+// one could outlast the timeout, after which nobody knows what became of it.
+func (t *target) learn(n int, took, timeout time.Duration) {
+	if good := timeout / 4; took > good {
+		t.most.Store(min(t.most.Load(), max(1, int64(float64(n)*float64(good)/float64(took)))))
+	}
 }
 
 // sizeFor is how many of n writes go in one request: so many that each worker

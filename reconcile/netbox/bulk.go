@@ -40,9 +40,11 @@ func (s *sending) batch(batch []item) {
 	}
 	q := call{method: methodOf[s.target.op], path: s.target.path, body: bodyOf(batch), scrub: s.own.with(secretsOf(batch))}
 	var refused *refusal
+	start := s.now()
 	s.deliver(s.ctx, s.target, q,
 		func(resp *http.Response) { refused = s.answer(batch, resp, q.scrub) },
 		func(o reconcile.Outcome, stop error) { s.all(batch, o, stop) })
+	s.target.learn(len(batch), s.now().Sub(start), s.timeout)
 	if refused != nil {
 		s.narrow(batch, refused) // with the connection given back
 	}

@@ -55,9 +55,10 @@ type target struct {
 	path string
 	op   reconcile.Operation
 
-	// What refusals taught about the server.
+	// What answers taught about the server.
 	noLists atomic.Bool  // it takes one object at a time here
 	room    atomic.Int64 // bytes that a body may have
+	most    atomic.Int64 // objects that it writes in good time
 }
 
 // alone reports whether each write needs a request of its own.
@@ -119,6 +120,7 @@ func (c *Client) spread(
 		workers = min(c.parallelism, len(list))
 	}
 	t.room.Store(maxBatchBytes)
+	t.most.Store(int64(c.sizeFor(len(list))))
 	s := &sending{Client: c, ctx: ctx, target: t, results: make(chan result)}
 	work := make(chan []item)
 	var wg sync.WaitGroup
