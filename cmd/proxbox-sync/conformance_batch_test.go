@@ -18,14 +18,16 @@ import (
 func (w *world) batching(t testing.TB, size, parallel int) *netbox.Client {
 	t.Helper()
 	c, err := netbox.New(netbox.Config{URL: w.url, Token: reconcile.NewSecret(w.token, ""), Kinds: w.set, BatchSize: size, Parallelism: parallel,
-		Timeout: 5 * time.Minute}) // a busy server takes long to delete a hundred tags
+		Timeout: 5 * time.Minute})
 	require.NoError(t, err)
 	return c
 }
 
-// sent carries out writes through a client and returns their outcomes and the
+const storagePath = "plugins/proxbox/storage"
+
+// sent carries out writes of storage through a client and returns their outcomes and the
 // requests that it took: lists read, lists written, objects written alone.
-func (w *world) sent(t *testing.T, c *netbox.Client, kind string, op reconcile.Operation, list []reconcile.Write) (
+func (w *world) sent(t *testing.T, c *netbox.Client, op reconcile.Operation, list []reconcile.Write) (
 	outcomes []reconcile.Outcome, looks, batches, singles int,
 ) {
 	t.Helper()
@@ -33,20 +35,16 @@ func (w *world) sent(t *testing.T, c *netbox.Client, kind string, op reconcile.O
 	require.NoError(t, err)
 	before := w.count()
 	outcomes = make([]reconcile.Outcome, len(list))
-	require.NoError(t, c.Write(t.Context(), kind, op, list, func(i int, o reconcile.Outcome) {
+	require.NoError(t, c.Write(t.Context(), "ProxmoxStorage", op, list, func(i int, o reconcile.Outcome) {
 		require.Empty(t, outcomes[i].Verdict, "an outcome given twice")
 		outcomes[i] = o
 	}))
-	last := ""
-	for _, p := range w.set.Kind(kind).Resource.Paths {
-		last = p[strings.LastIndex(p, "/")+1:]
-	}
 	for _, r := range w.since(before) {
 		switch {
-		case !strings.Contains(r.Path, last): // root documents
+		case !strings.HasPrefix(r.Path, storagePath): // root documents
 		case r.Method == http.MethodGet:
 			looks++
-		case strings.HasSuffix(r.Path, "/"+last):
+		case r.Path == storagePath:
 			batches++
 		default:
 			singles++
@@ -55,27 +53,26 @@ func (w *world) sent(t *testing.T, c *netbox.Client, kind string, op reconcile.O
 	return outcomes, looks, batches, singles
 }
 
-// tags are writes that create so many tags; those of bad are refused.
-func (w *world) tags(n int, bad map[int]bool) []reconcile.Write {
+// creates are writes that create so many storages; those of bad are refused.
+func (w *world) creates(cluster reconcile.RowID, n int, bad map[int]bool) []reconcile.Write {
 	list := make([]reconcile.Write, n)
 	for i := range list {
-		name := fmt.Sprintf("%s-%03d", w.tag, i)
-		fields := map[string]any{"slug": name, "name": name}
+		name := storageName(w.tag, i)
+		list[i] = reconcile.Write{Fields: map[string]any{"cluster": cluster, "name": name}, Message: "conformance " + name}
 		if bad[i] {
-			fields["slug"] = "not a slug " + name
+			list[i].Fields["port"] = reconcile.Number("-1")
 		}
-		list[i] = reconcile.Write{Fields: fields, Message: "conformance " + name}
 	}
 	return list
 }
 
 // updates are writes that change what was created; those of bad are refused.
-func updates(made []reconcile.Outcome, field string, good, wrong any, bad map[int]bool) []reconcile.Write {
+func updates(made []reconcile.Outcome, bad map[int]bool) []reconcile.Write {
 	list := make([]reconcile.Write, len(made))
 	for i, o := range made {
-		list[i] = reconcile.Write{Row: o.Row, IfVersion: o.Version, Fields: map[string]any{field: good}, Message: "conformance"}
+		list[i] = reconcile.Write{Row: o.Row, IfVersion: o.Version, Fields: map[string]any{"content": "ours"}, Message: "conformance"}
 		if bad[i] {
-			list[i].Fields = map[string]any{field: wrong}
+			list[i].Fields["port"] = reconcile.Number("-1")
 		}
 	}
 	return list
@@ -104,27 +101,28 @@ func TestConformanceARefusedBatchIsNarrowed(t *testing.T) {
 	eachServer(t, func(t *testing.T, w *world) {
 		n := 100
 		if w.real {
-			n = 25 // it takes its time to delete tags
+			n = 25 // so as not to take it for long
 		}
 		c := w.batching(t, n, 1)
 		indexed := w.real || w.generation == "0.0.29.post6"
 		for _, bad := range []map[int]bool{nil, {n - 1: true}, {0: true, n / 2: true}, everyNth(n, 5)} {
 			w := w.fork()
+			cluster := w.stored(t, 0)
 			t.Run(fmt.Sprintf("%d bad ones", len(bad)), func(t *testing.T) {
-				made, looks, batches, singles := w.sent(t, c, "Tag", reconcile.OpCreate, w.tags(n, bad))
-				agree(t, made, bad, reconcile.Refused, "slug")
+				made, looks, batches, singles := w.sent(t, c, reconcile.OpCreate, w.creates(cluster, n, bad))
+				agree(t, made, bad)
 				require.Zero(t, looks+singles)
 				require.Equal(t, 1+min(len(bad), 1), batches, "one more for the good ones")
 
-				good, _, _, _ := w.sent(t, c, "Tag", reconcile.OpCreate, w.renamed(n, bad))
+				good, _, _, _ := w.sent(t, c, reconcile.OpCreate, w.corrected(cluster, n, bad))
 				for i := range made {
 					if bad[i] {
 						made[i], good = good[0], good[1:]
 					}
 				}
-				changed, looks, batches, singles := w.sent(t, c, "Tag", reconcile.OpUpdate,
-					updates(made, "weight", reconcile.Number("7"), reconcile.Number("99999"), bad))
-				agree(t, changed, bad, reconcile.Refused, "weight")
+				changed, looks, batches, singles := w.sent(t, c, reconcile.OpUpdate,
+					updates(made, bad))
+				agree(t, changed, bad)
 				requests := batches + singles
 				if indexed {
 					require.LessOrEqual(t, requests, 2)
@@ -138,8 +136,8 @@ func TestConformanceARefusedBatchIsNarrowed(t *testing.T) {
 						made[i] = o
 					}
 				}
-				gone, _, batches, singles := w.sent(t, c, "Tag", reconcile.OpDelete, deletes(made))
-				agree(t, gone, nil, reconcile.Refused, "")
+				gone, _, batches, singles := w.sent(t, c, reconcile.OpDelete, deletes(made))
+				agree(t, gone, nil)
 				require.Equal(t, 1, batches+singles)
 			})
 		}
@@ -154,10 +152,10 @@ func narrowing(n, k int) int {
 	return 1 + 2*k*int(math.Ceil(math.Log2(float64(n)/float64(k)))+1)
 }
 
-// renamed are creates of those that were refused, under slugs that are right.
-func (w *world) renamed(n int, bad map[int]bool) []reconcile.Write {
+// corrected are creates of those that were refused, as they should be.
+func (w *world) corrected(cluster reconcile.RowID, n int, bad map[int]bool) []reconcile.Write {
 	var list []reconcile.Write
-	for i, write := range w.tags(n, nil) {
+	for i, write := range w.creates(cluster, n, nil) {
 		if bad[i] {
 			list = append(list, write)
 		}
@@ -165,7 +163,7 @@ func (w *world) renamed(n int, bad map[int]bool) []reconcile.Write {
 	return list
 }
 
-func agree(t *testing.T, outcomes []reconcile.Outcome, bad map[int]bool, verdict reconcile.Verdict, field string) {
+func agree(t *testing.T, outcomes []reconcile.Outcome, bad map[int]bool) {
 	t.Helper()
 	for i, o := range outcomes {
 		if !bad[i] {
@@ -173,9 +171,9 @@ func agree(t *testing.T, outcomes []reconcile.Outcome, bad map[int]bool, verdict
 			require.NotZero(t, o.Row)
 			continue
 		}
-		require.Equal(t, verdict, o.Verdict, "%d: %+v", i, o)
+		require.Equal(t, reconcile.Refused, o.Verdict, "%d: %+v", i, o)
 		require.NotEmpty(t, o.Request)
-		require.Equal(t, field, o.Messages[0].Field, "%+v", o.Messages)
+		require.Equal(t, "port", o.Messages[0].Field, "%+v", o.Messages)
 	}
 }
 
@@ -184,30 +182,30 @@ func agree(t *testing.T, outcomes []reconcile.Outcome, bad map[int]bool, verdict
 func TestConformanceABatchIsGuarded(t *testing.T) {
 	eachServer(t, func(t *testing.T, w *world) {
 		c := w.batching(t, 100, 1)
-		made, _, _, _ := w.sent(t, c, "Tag", reconcile.OpCreate, w.tags(12, nil))
+		made, _, _, _ := w.sent(t, c, reconcile.OpCreate, w.creates(w.stored(t, 0), 12, nil))
 		touch := func(i int) {
-			w.must(t, http.MethodPatch, "extras/tags/"+itoa(made[i].Row), map[string]any{"color": "00bcd4"})
+			w.must(t, http.MethodPatch, storagePath+"/"+itoa(made[i].Row), map[string]any{"pool": "theirs"})
 		}
 		touch(3)
-		w.must(t, http.MethodDelete, "extras/tags/"+itoa(made[5].Row), nil)
-		changed, looks, batches, singles := w.sent(t, c, "Tag", reconcile.OpUpdate, updates(made, "description", "ours", nil, nil))
+		w.must(t, http.MethodDelete, storagePath+"/"+itoa(made[5].Row), nil)
+		changed, looks, batches, singles := w.sent(t, c, reconcile.OpUpdate, updates(made, nil))
 		require.Equal(t, []int{1, 1, 0}, []int{looks, batches, singles})
 		for i, o := range changed {
 			switch i {
 			case 3:
 				require.Equal(t, reconcile.Conflict, o.Verdict)
-				require.Empty(t, w.must(t, http.MethodGet, "extras/tags/"+itoa(made[i].Row), nil)["description"])
+				require.Empty(t, w.must(t, http.MethodGet, storagePath+"/"+itoa(made[i].Row), nil)["content"])
 			case 5:
 				require.Equal(t, reconcile.Refused, o.Verdict)
 				require.Equal(t, http.StatusNotFound, o.Status)
 			default:
 				require.Equal(t, reconcile.Done, o.Verdict, "%+v", o)
-				require.Equal(t, "ours", o.Fields["description"], "what the server has is told for each")
+				require.Equal(t, "ours", o.Fields["content"], "what the server has is told for each")
 				made[i] = o
 			}
 		}
 		touch(4)
-		gone, _, batches, singles := w.sent(t, c, "Tag", reconcile.OpDelete, deletes(made))
+		gone, _, batches, singles := w.sent(t, c, reconcile.OpDelete, deletes(made))
 		require.Equal(t, []int{1, 0}, []int{batches, singles})
 		for i, o := range gone {
 			want := map[int]reconcile.Verdict{3: reconcile.Conflict, 4: reconcile.Conflict, 5: reconcile.Refused}[i]
@@ -216,13 +214,13 @@ func TestConformanceABatchIsGuarded(t *testing.T) {
 			}
 			require.Equal(t, want, o.Verdict, "%d: %+v", i, o)
 		}
-		left := w.must(t, http.MethodGet, "extras/tags?fields=id&q="+w.tag, nil)["results"].([]any)
+		left := w.must(t, http.MethodGet, storagePath+"?fields=id&q="+w.tag, nil)["results"].([]any)
 		require.Len(t, left, 2)
 
 		// Without a look the server, or its silence, tells what is not there.
-		blind := []reconcile.Write{{Row: made[3].Row, Fields: map[string]any{"description": "x"}}, {Row: 987654321, Fields: map[string]any{"description": "x"}}}
+		blind := []reconcile.Write{{Row: made[3].Row, Fields: map[string]any{"content": "x"}}, {Row: 987654321, Fields: map[string]any{"content": "x"}}}
 		for _, op := range []reconcile.Operation{reconcile.OpUpdate, reconcile.OpDelete} {
-			out, _, _, _ := w.sent(t, c, "Tag", op, blind)
+			out, _, _, _ := w.sent(t, c, op, blind)
 			require.Equal(t, reconcile.Done, out[0].Verdict, "%s: %+v", op, out[0])
 			if op == reconcile.OpUpdate {
 				require.Equal(t, reconcile.Refused, out[1].Verdict, "%+v", out[1])
@@ -279,16 +277,16 @@ func TestConformanceMarkersInBatches(t *testing.T) {
 func TestConformanceMessagesOfBatches(t *testing.T) {
 	eachServer(t, func(t *testing.T, w *world) {
 		c := w.batching(t, 100, 1)
-		made, _, _, _ := w.sent(t, c, "Tag", reconcile.OpCreate, w.tags(3, nil))
-		changed, _, _, _ := w.sent(t, c, "Tag", reconcile.OpUpdate, updates(made, "description", "x", nil, nil))
-		gone, _, _, _ := w.sent(t, c, "Tag", reconcile.OpDelete, deletes(changed))
-		agree(t, gone, nil, "", "")
+		made, _, _, _ := w.sent(t, c, reconcile.OpCreate, w.creates(w.stored(t, 0), 3, nil))
+		changed, _, _, _ := w.sent(t, c, reconcile.OpUpdate, updates(made, nil))
+		gone, _, _, _ := w.sent(t, c, reconcile.OpDelete, deletes(changed))
+		agree(t, gone, nil)
 		if !w.real {
 			messages := map[string]int{}
 			for _, change := range w.sandbox.Changes() {
 				messages[change.Action+": "+change.Message]++
 			}
-			require.Equal(t, 1, messages["create: conformance "+w.tag+"-001"])
+			require.Equal(t, 1, messages["create: conformance "+storageName(w.tag, 1)])
 			require.Equal(t, 3, messages["update: conformance"])
 			require.Equal(t, 3, messages["delete: conformance"])
 			return
@@ -299,7 +297,7 @@ func TestConformanceMessagesOfBatches(t *testing.T) {
 			require.Len(t, entries, 1)
 			want := "conformance"
 			if i == 0 {
-				want += " " + w.tag + "-001"
+				want += " " + storageName(w.tag, 1)
 			}
 			require.Equal(t, want, entries[0].(map[string]any)["message"])
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -124,109 +125,6 @@ func TestAnswersToABatchArePairedByWhatIdentifiesAnObject(t *testing.T) {
 	}
 }
 
-// indexed, listed and whole are the forms in which servers refuse a batch.
-func indexed(w http.ResponseWriter, _ []map[string]any, why []string) {
-	var errs []any
-	for i, text := range why {
-		if text != "" {
-			errs = append(errs, map[string]any{"index": i, "errors": map[string]any{"name": []string{text}}})
-		}
-	}
-	body, _ := json.Marshal(map[string]any{"detail": "some could not be created.", "errors": errs})
-	answer(w, 400, string(body))
-}
-
-func listed(w http.ResponseWriter, _ []map[string]any, why []string) {
-	list := make([]map[string]any, len(why))
-	for i, text := range why {
-		list[i] = map[string]any{}
-		if text != "" {
-			list[i]["name"] = []string{text}
-		}
-	}
-	body, _ := json.Marshal(list)
-	answer(w, 400, string(body))
-}
-
-func whole(w http.ResponseWriter, _ []map[string]any, why []string) {
-	i := slices.IndexFunc(why, func(text string) bool { return text != "" })
-	body, _ := json.Marshal(map[string]any{"name": []string{why[i]}})
-	answer(w, 400, string(body))
-}
-
-func TestARefusedBatchIsNarrowed(t *testing.T) {
-	names := make([]string, 100)
-	for i := range names {
-		names[i] = fmt.Sprintf("n%02d", i)
-	}
-	odd := func(w http.ResponseWriter, body string) { answer(w, 400, body) }
-	for form, refuse := range map[string]func(http.ResponseWriter, []map[string]any, []string){
-		"by index": indexed, "by place": listed, "the first one's messages alone": whole,
-		"an index that is none": func(w http.ResponseWriter, _ []map[string]any, _ []string) {
-			odd(w, `{"errors": [{"index": 1000, "errors": {"name": ["x"]}}]}`)
-		},
-		"an id where none can be": func(w http.ResponseWriter, _ []map[string]any, _ []string) {
-			odd(w, `{"errors": [{"id": 3, "errors": {"name": ["x"]}}]}`)
-		},
-		"a list of another length": func(w http.ResponseWriter, e []map[string]any, why []string) { listed(w, e, append(why, "x")) },
-		"nobody is to blame":       func(w http.ResponseWriter, e []map[string]any, _ []string) { listed(w, e, make([]string, len(e))) },
-		"without a word":           func(w http.ResponseWriter, _ []map[string]any, _ []string) { odd(w, ``) },
-	} {
-		for _, bad := range [][]string{{"n00"}, {"n17", "n18"}, {"n03", "n50", "n99"}, names} {
-			t.Run(fmt.Sprintf("%s, %d", form, len(bad)), func(t *testing.T) {
-				s := &shelf{refuse: refuse, bad: func(e map[string]any) string {
-					if name, _ := e["name"].(string); slices.Contains(bad, name) {
-						return "no " + name
-					}
-					return ""
-				}}
-				f := newFake(t, "4.7.3", s.ServeHTTP)
-				out, err := writeAll(t, client(t, f.URL, func(cfg *Config) { cfg.Parallelism = 1 }), "Thing", reconcile.OpCreate, named(names...)...)
-				require.NoError(t, err)
-				for i, name := range names {
-					if !slices.Contains(bad, name) {
-						require.Equal(t, reconcile.Done, out[i].Verdict)
-						continue
-					}
-					require.Equal(t, reconcile.Refused, out[i].Verdict)
-					require.Equal(t, []reconcile.FieldMessage{{Field: "name", Text: "no " + name}}, out[i].Messages)
-					require.NotEmpty(t, out[i].Request)
-				}
-				most := 2
-				if form != "by index" && form != "by place" {
-					most = min(1+2*7*len(bad), 2*len(names)-1)
-				}
-				require.LessOrEqual(t, len(f.requests()), most)
-			})
-		}
-	}
-}
-
-func TestWhatConcernsEveryWriteIsAskedOnce(t *testing.T) {
-	for _, tc := range []struct {
-		name, version, body string
-		status, requests    int
-		stops               bool
-	}{
-		{"no permission for the kind", "4.7.3", `{"detail": "You do not have permission to perform this action."}`, 403, 1, false},
-		{"a token that is refused", "4.7.3", `{"detail": "Token expired"}`, 403, 1, true},
-		{"a server that takes no lists", "4.7.3", `{"detail": "Method \"POST\" not allowed."}`, 405, 1 + 20, false},
-		{"an old server may mean one of them", "4.5.9", `{"detail": "You do not have permission to perform this action."}`, 403, 39, false},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			f := newFake(t, tc.version, func(w http.ResponseWriter, _ *http.Request) { answer(w, tc.status, tc.body) })
-			out, err := writeAll(t, client(t, f.URL, func(cfg *Config) { cfg.Parallelism = 1 }), "Thing", reconcile.OpCreate, make([]reconcile.Write, 20)...)
-			require.Equal(t, tc.stops, err != nil)
-			require.Len(t, f.requests(), tc.requests)
-			require.Len(t, out, 20)
-			for _, o := range out {
-				require.Equal(t, reconcile.Refused, o.Verdict)
-				require.NotEmpty(t, o.Messages)
-			}
-		})
-	}
-}
-
 func TestBatchesAreCut(t *testing.T) {
 	long := strings.Repeat("x", maxBatchBytes/4)
 	limited := func(list []reconcile.Write, most ...int) []reconcile.Write {
@@ -295,17 +193,50 @@ func TestBatchesOfASlowServerGetSmaller(t *testing.T) {
 	require.LessOrEqual(t, slices.Max(sizes[3:]), 15, "a quarter of the timeout")
 }
 
-func TestAnInterruptEndsNarrowing(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	f := newFake(t, "4.7.3", func(w http.ResponseWriter, _ *http.Request) {
-		cancel()
-		indexed(w, nil, []string{"", "no", ""})
+// A worker that is told to slow down speaks for all: the other one waits as well.
+func TestWhoIsToldToSlowDownSpeaksForAll(t *testing.T) {
+	var (
+		cl         = newClock()
+		told, both = make(chan struct{}), make(chan struct{})
+		waiting    sync.Once
+		sleeps     atomic.Int64
+		early      atomic.Int64
+		first      = cl.now()
+	)
+	f := newFake(t, "4.7.3", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		switch {
+		case strings.Contains(string(body), `"told"`) && sleeps.Load() == 0:
+			w.Header().Set("Retry-After", "30")
+			answer(w, 429, `{}`)
+			return
+		case cl.now().Equal(first):
+			<-told
+			if early.Add(1) > 1 {
+				waiting.Do(func() { close(both) })
+			}
+		}
+		answer(w, 201, `{"id": 7}`)
 	})
-	got := map[int]reconcile.Verdict{}
-	err := client(t, f.URL).Write(ctx, "Thing", reconcile.OpCreate, named("a", "b", "c"), func(i int, o reconcile.Outcome) { got[i] = o.Verdict })
-	require.ErrorIs(t, err, context.Canceled)
-	require.Len(t, f.requests(), 1)
-	require.Equal(t, map[int]reconcile.Verdict{1: reconcile.Refused}, got, "the good ones were not sent again")
+	c := client(t, f.URL, func(cfg *Config) {
+		cfg.Now, cfg.Parallelism, cfg.BatchSize = cl.now, 2, 1
+		cfg.Sleep = func(ctx context.Context, d time.Duration) error {
+			switch sleeps.Add(1) {
+			case 1:
+				close(told)
+				<-both
+			case 2:
+				waiting.Do(func() { close(both) })
+			}
+			return cl.sleep(ctx, d)
+		}
+	})
+	names := append([]string{"told"}, strings.Split(strings.Repeat("n ", 19)+"n", " ")...)
+	out, err := writeAll(t, c, "Thing", reconcile.OpCreate, named(names...)...)
+	require.NoError(t, err)
+	require.Len(t, out, 21)
+	require.LessOrEqual(t, early.Load(), int64(1), "the one that was under way")
+	require.Equal(t, []time.Duration{30 * time.Second, 30 * time.Second}, cl.slept)
 }
 
 // What an older server passes over is noticed by looking, or said.
@@ -355,35 +286,4 @@ func TestWritesWithSideEffectsGoAloneAndMayTakeLonger(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, reconcile.Done, out[0].Verdict, "%+v", out[0])
 	require.Len(t, f.requests(), 4)
-}
-
-// A server that sends back what it got, in every form that a refused or a
-// failed batch has.
-func TestNoRefusalOfABatchRepeatsASecret(t *testing.T) {
-	const secret = "pa\"ss'wö\\rd<&>canary"
-	for _, status := range []int{201, 400, 403, 409, 413, 500} {
-		for _, shape := range []string{
-			`{"detail": %[1]s, "errors": [{"index": 1, "errors": {"name": [%[1]s], "password": [%[1]s], %[1]s: ["x"]}}]}`,
-			`{"detail": "x", "errors": [{"index": 1, "errors": {"__all__": [%[1]s], "id": [%[1]s]}}]}`,
-			`[{}, {"name": [%[1]s]}, {"password": [%[1]s]}, {%[1]s: [%[1]s]}]`,
-			`{"name": [%[1]s]}`, `[%[1]s]`, `%[1]s`, `[{"id": 1, "name": %[1]s}]`,
-		} {
-			f := newFake(t, "4.7.3", func(w http.ResponseWriter, r *http.Request) {
-				body, _ := io.ReadAll(r.Body)
-				w.Header().Set("X-Request-ID", "canary")
-				answer(w, status, fmt.Sprintf(shape, quoted(string(body)+secret)))
-			})
-			list := named("a", "b", "c", "d")
-			for i := range list {
-				list[i].Fields["password"] = reconcile.NewSecret(fmt.Sprint(secret, i), "")
-			}
-			out, err := writeAll(t, client(t, f.URL), "Thing", reconcile.OpCreate, list...)
-			text := fmt.Sprintf("%+v %v", out, err)
-			for _, o := range out {
-				text += fmt.Sprint(o.Err)
-			}
-			require.NotContains(t, text, "canary", "%d %s", status, shape)
-			require.Len(t, out, 4)
-		}
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"proxbox-sync/reconcile"
@@ -50,6 +51,13 @@ func (c *Client) one(ctx context.Context, t *target, w reconcile.Write) (o recon
 func (c *Client) deliver(
 	ctx context.Context, t *target, q call, answered func(*http.Response), failed func(reconcile.Outcome, error),
 ) {
+	// One that was told to come back later speaks for all.
+	if pause := time.Unix(0, t.until.Load()).Sub(c.now()); pause > 0 {
+		if err := c.sleep(ctx, min(pause, c.timeout)); err != nil {
+			failed(c.unsent(err))
+			return
+		}
+	}
 	work := context.WithoutCancel(ctx) // what is under way is finished
 	err := c.againWithin(c.timeoutOf(t), work, ctx, func(work context.Context) error {
 		resp, sent, err := c.send(work, q)
@@ -63,6 +71,7 @@ func (c *Client) deliver(
 		defer resp.Body.Close()
 		after := parseRetryAfter(resp.Header, c.now())
 		if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable && after.given {
+			t.until.Store(c.now().Add(after.wait).UnixNano())
 			return &transient{err: c.answerError(resp, q.scrub, t.known), after: after}
 		}
 		answered(resp)

@@ -59,6 +59,7 @@ type target struct {
 	noLists atomic.Bool  // it takes one object at a time here
 	room    atomic.Int64 // bytes that a body may have
 	most    atomic.Int64 // objects that it writes in good time
+	until   atomic.Int64 // when it wants to be asked again, in ns since 1970
 }
 
 // alone reports whether each write needs a request of its own.
