@@ -230,6 +230,29 @@ func TestConformanceABatchIsGuarded(t *testing.T) {
 	})
 }
 
+// TestConformanceOrderOfBulkAnswers asks for rows against the order of their
+// kind: creates are answered in the order sent, changes in the kind's own.
+func TestConformanceOrderOfBulkAnswers(t *testing.T) {
+	eachServer(t, func(t *testing.T, w *world) {
+		cluster := w.stored(t, 0)
+		column := func(answer any, name string) (list []any) {
+			for _, item := range answer.([]any) {
+				list = append(list, item.(map[string]any)[name])
+			}
+			return list
+		}
+		status, answer := w.raw(t, http.MethodPost, storagePath, []any{
+			map[string]any{"cluster": cluster, "name": "c"}, map[string]any{"cluster": cluster, "name": "a"}, map[string]any{"cluster": cluster, "name": "b"}})
+		require.Equal(t, http.StatusCreated, status)
+		require.Equal(t, []any{"c", "a", "b"}, column(answer, "name"))
+		ids := column(answer, "id")
+		status, answer = w.raw(t, http.MethodPatch, storagePath, []any{
+			map[string]any{"id": ids[0], "content": "x"}, map[string]any{"id": ids[1], "name": "z"}, map[string]any{"id": ids[2], "content": "x"}})
+		require.Equal(t, http.StatusOK, status)
+		require.Equal(t, []any{"b", "c", "z"}, column(answer, "name"))
+	})
+}
+
 // TestConformanceMarkersInBatches has the server refuse one of several creates:
 // neither it nor its marker is there, and each of the others has its own.
 func TestConformanceMarkersInBatches(t *testing.T) {
