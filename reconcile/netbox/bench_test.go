@@ -25,7 +25,7 @@ func BenchmarkRealNetBoxWrites(b *testing.B) {
 		for _, parallel := range []int{1, 2, 4} {
 			b.Run(fmt.Sprintf("batch=%d/parallel=%d", batch, parallel), func(b *testing.B) {
 				c, prefix := realClient(b, "NETBOX_TOKEN")
-				c.batchSize, c.parallelism = batch, parallel
+				c.batchSize, c.parallelism, c.timeout = batch, parallel, time.Hour
 				kind := create(b, c, "ClusterType", map[string]any{"name": prefix, "slug": prefix})
 				cluster := create(b, c, "Cluster", map[string]any{"name": prefix, "type": kind.Row})
 				list := make([]reconcile.Write, n)
