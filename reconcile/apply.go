@@ -25,7 +25,7 @@ const attempts = 3
 func Apply(ctx context.Context, plan *Plan, server Server, o ApplyOptions) *Report {
 	a := &applying{ctx: ctx, plan: plan, server: server, options: o,
 		reports: make([]StepReport, len(plan.Steps)), rows: map[*Object]RowID{}, versions: map[*Object]string{},
-		failedKinds: map[string][]int{}}
+		made: map[rowOfKind]bool{}, failedKinds: map[string][]int{}}
 	for i, s := range plan.Steps {
 		a.reports[i] = StepReport{Step: s, Result: NotAttempted}
 	}
@@ -63,6 +63,7 @@ type applying struct {
 	reports     []StepReport
 	rows        map[*Object]RowID // of objects made in this run
 	versions    map[*Object]string
+	made        map[rowOfKind]bool // in this run
 	failedKinds map[string][]int
 	finished    int
 	err         error
@@ -120,77 +121,63 @@ func (a *applying) group(steps []*Step) {
 	if op == OpCreate {
 		steps = a.stillMissing(kind, steps)
 	}
-	for attempt := 1; len(steps) > 0; attempt++ {
-		writes := make([]Write, len(steps))
-		for i, s := range steps {
-			writes[i] = a.write(s)
+	round := make([]sent, len(steps))
+	for i, s := range steps {
+		round[i].step = s
+	}
+	for len(round) > 0 && a.err == nil {
+		writes := make([]Write, len(round))
+		for i := range round {
+			round[i].out = Outcome{}
+			writes[i] = a.write(round[i].step)
+			writes[i].Batch = round[i].batch
 		}
-		outcomes := make([]Outcome, len(steps))
 		err := a.server.Write(a.ctx, kind.Name, op, writes, func(i int, out Outcome) {
-			outcomes[i] = out
 			if out.Verdict == Done || out.Verdict == Refused {
-				a.settle(steps[i], out)
+				a.settle(round[i].step, out)
+				out.Fields, out.Messages = nil, nil // looked at; there may be many
 			}
+			round[i].out = out
 		})
 		if err != nil {
 			a.err = fmt.Errorf("writing %s: %w", kind.Name, err)
 		}
-		steps = a.unsettled(steps, outcomes, attempt)
-		if a.err != nil || a.ctx.Err() != nil {
+		round = a.unsettled(round)
+		if a.ctx.Err() != nil {
 			return
 		}
 	}
 }
 
-// lookupAlone is up to how many creates each is looked up on its own; more are
-// compared with one read of their kind's keys.
-const lookupAlone = 3
+// sent is a step on its way to the server.
+type sent struct {
+	step  *Step
+	out   Outcome // of the last time
+	times int     // that its fate had to be looked up
+	batch int     // how many may go with it the next time, 0 for any
+}
 
 // stillMissing looks, right before objects are created, whether somebody made
 // them after the plan: not every kind has a unique constraint that would keep
 // the server from making a second one. It returns the steps to carry out.
 func (a *applying) stillMissing(kind *schema.Kind, steps []*Step) []*Step {
-	suspects := map[string]bool{}
-	if len(steps) > lookupAlone {
-		fields := slices.Clone(kind.Resource.Key)
-		err := a.read(Query{Kind: kind.Name, Fields: fields}, func(r Row) error {
-			suspects[a.wireKey(kind, r.Fields)] = true
-			return nil
-		})
-		if err != nil {
-			a.err = fmt.Errorf("looking for %s that somebody made meanwhile: %w", kind.Name, err)
-			return nil
-		}
+	places, err := a.locate(steps)
+	if err != nil {
+		a.err = fmt.Errorf("looking for %s that somebody made meanwhile: %w", kind.Name, err)
+		return nil
 	}
 	var missing []*Step
-	for _, s := range steps {
-		if len(steps) > lookupAlone && !suspects[a.wireKey(kind, s.Change.Desired.Fields)] {
-			missing = append(missing, s)
-			continue
-		}
-		where, err := a.locate(s)
+	for i, s := range steps {
 		switch {
-		case err != nil:
-			a.finish(StepReport{Step: s, Result: Failed, Err: fmt.Errorf("looking whether somebody made it meanwhile: %w", err)})
-		case where == before:
+		case places[i] == before:
 			missing = append(missing, s)
-		case where == after && len(s.Change.Secrets) == 0:
+		case places[i] == after && len(s.Change.Secrets) == 0:
 			a.finish(StepReport{Step: s, Result: AlreadyDone, Row: a.row(s.Change.Desired)})
 		default:
 			a.finish(StepReport{Step: s, Result: Conflicted, Err: errors.New("somebody made the object after the plan was made; plan again")})
 		}
 	}
 	return missing
-}
-
-// wireKey is the key of an object in numbers, as rows show it.
-func (a *applying) wireKey(kind *schema.Kind, fields map[string]any) string {
-	var b []byte
-	for _, name := range kind.Resource.Key {
-		f := kind.Field(name)
-		b = append(appendCanonical(b, f, a.wireValue(f, fields[name])), 0)
-	}
-	return string(b)
 }
 
 func operation(a Action) Operation {
@@ -203,35 +190,45 @@ func operation(a Action) Operation {
 	return OpUpdate
 }
 
-// unsettled classifies the outcomes that say neither yes nor no and returns the
-// steps to send again.
-func (a *applying) unsettled(steps []*Step, outcomes []Outcome, attempt int) []*Step {
-	var again []*Step
-	for i, s := range steps {
-		out := outcomes[i]
-		switch out.Verdict {
-		case Done, Refused:
+// unsettled classifies the outcomes that say neither yes nor no and returns what
+// is to be sent again. Of a batch whose fate was not known and that did not
+// arrive, halves are sent: one object may be what breaks the server.
+func (a *applying) unsettled(round []sent) []sent {
+	var open []sent
+	var steps []*Step
+	for _, w := range round {
+		switch w.out.Verdict {
 		case Conflict, Uncertain:
-			where, err := a.locate(s)
-			switch {
-			case err != nil:
-				a.finish(StepReport{Step: s, Result: Failed, Status: out.Status, Request: out.Request,
-					Err: fmt.Errorf("it is not known whether the write arrived, and looking it up: %w", err)})
-			case where == after:
-				a.finish(StepReport{Step: s, Result: AlreadyDone, Row: a.row(s.Change.Object()), Request: out.Request})
-			case where == before && attempt < attempts && a.ctx.Err() == nil:
-				again = append(again, s)
-			case where == before:
-				a.finish(StepReport{Step: s, Result: Failed, Status: out.Status, Request: out.Request, Err: orUnanswered(out.Err)})
-			default:
-				a.finish(StepReport{Step: s, Result: Conflicted, Status: out.Status, Request: out.Request,
-					Err: fmt.Errorf("somebody changed the object after the plan was made; plan again")})
-			}
+			open, steps = append(open, w), append(steps, w.step)
 		case NotSent:
-			if out.Err != nil {
-				a.finish(StepReport{Step: s, Result: Failed, Err: out.Err})
+			if w.out.Err != nil {
+				a.finish(StepReport{Step: w.step, Result: Failed, Status: w.out.Status, Request: w.out.Request, Err: w.out.Err})
 			}
 		}
+	}
+	places, err := a.locate(steps)
+	again := open[:0]
+	for i, w := range open {
+		r := StepReport{Step: w.step, Result: Failed, Status: w.out.Status, Request: w.out.Request}
+		if w.batch = 0; w.out.Verdict == Uncertain && w.out.Batch > 1 {
+			w.batch = w.out.Batch / 2
+		} else {
+			w.times++
+		}
+		switch {
+		case err != nil:
+			r.Err = fmt.Errorf("it is not known whether the write arrived, and looking it up: %w", err)
+		case places[i] == after:
+			r = StepReport{Step: w.step, Result: AlreadyDone, Row: a.row(w.step.Change.Object()), Request: w.out.Request}
+		case places[i] == before && w.times < attempts && a.err == nil && a.ctx.Err() == nil:
+			again = append(again, w)
+			continue
+		case places[i] == before:
+			r.Err = orUnanswered(w.out.Err)
+		default:
+			r.Result, r.Err = Conflicted, errors.New("somebody changed the object after the plan was made; plan again")
+		}
+		a.finish(r)
 	}
 	return again
 }
@@ -250,6 +247,9 @@ func (a *applying) settle(s *Step, out Outcome) {
 		r.Result, r.Messages, r.Err = Failed, out.Messages, out.Err
 	} else {
 		a.rows[s.Change.Object()], a.versions[s.Change.Object()] = out.Row, out.Version
+		if s.Change.Action == Create {
+			a.made[rowOfKind{s.Change.Object().Kind, out.Row}] = true
+		}
 		if messages := a.notTaken(s.Change, out); len(messages) > 0 {
 			r.Result, r.Messages = Failed, messages
 		}

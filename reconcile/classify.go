@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"proxbox-sync/schema"
 )
@@ -20,107 +19,6 @@ const (
 	after                     // the step is done already
 )
 
-// locate looks up an object whose write was refused by its guard, or may or may
-// not have arrived.
-func (a *applying) locate(s *Step) (standing, error) {
-	switch s.Change.Action {
-	case Create:
-		return a.locateCreate(s)
-	case Delete:
-		return a.locateDelete(s)
-	}
-	return a.locateUpdate(s)
-}
-
-// locateCreate looks for the object by its key. One that has all declared
-// fields is ours, secrets included: they went in the same request.
-func (a *applying) locateCreate(s *Step) (standing, error) {
-	c := s.Change
-	where := map[string]any{}
-	for _, name := range c.Object().Kind.Resource.Key {
-		where[name] = a.wireValue(c.Object().Kind.Field(name), c.Object().Fields[name])
-	}
-	var found []Row
-	err := a.read(Query{Kind: c.Object().Kind.Name, Fields: fieldNames(c), Where: where}, func(r Row) error {
-		if !slices.Contains(c.namesakes, r.ID) {
-			found = append(found, r)
-		}
-		return nil
-	})
-	switch {
-	case err != nil:
-		return elsewhere, err
-	case len(found) == 0:
-		return before, nil
-	case len(found) > 1:
-		return elsewhere, nil
-	}
-	a.rows[c.Object()], a.versions[c.Object()] = found[0].ID, found[0].Version
-	if a.agreesAll(c, found[0], wanted) && a.agrees(c, found[0], extraDeclared(c.Object())) && c.markerIs(found[0], true) {
-		return after, nil
-	}
-	return elsewhere, nil
-}
-
-// locateUpdate reads the object again. A step that sends a secret is never
-// taken for done after a lost answer, since a secret can't be read back;
-// sending it twice does no harm.
-func (a *applying) locateUpdate(s *Step) (standing, error) {
-	c := s.Change
-	var row *Row
-	err := a.read(Query{Kind: c.Object().Kind.Name, Fields: fieldNames(c), Rows: []RowID{a.row(c.Object())}}, func(r Row) error {
-		row = &r
-		return nil
-	})
-	switch {
-	case err != nil:
-		return elsewhere, err
-	case row == nil:
-		return elsewhere, nil
-	}
-	a.versions[c.Object()] = row.Version
-	if !a.holds(c, *row) {
-		return elsewhere, nil
-	}
-	done := a.agreesAll(c, *row, wanted) && c.markerIs(*row, true)
-	switch {
-	case done && len(c.Secrets) == 0:
-		return after, nil
-	case done, a.agreesAll(c, *row, planned) && c.markerIs(*row, false):
-		return before, nil
-	}
-	return elsewhere, nil
-}
-
-// locateDelete: gone is done. One that is still there may be deleted only while
-// it is what the plan saw: the same key and the same marker.
-func (a *applying) locateDelete(s *Step) (standing, error) {
-	live := s.Change.Live
-	names := slices.Clone(live.Kind.Resource.Key)
-	if _, ok := live.Fields[customFields]; ok {
-		names = append(names, customFields)
-	}
-	found, version, same := false, "", true
-	err := a.read(Query{Kind: live.Kind.Name, Fields: names, Rows: []RowID{live.Row}}, func(r Row) error {
-		found, version = true, r.Version
-		for _, name := range names {
-			f := live.Kind.Field(name)
-			same = same && canonical(f, a.wireValue(f, live.Fields[name])) == canonical(f, r.Fields[name])
-		}
-		return nil
-	})
-	switch {
-	case err != nil:
-		return elsewhere, err
-	case !found:
-		return after, nil
-	case !same:
-		return elsewhere, nil
-	}
-	a.versions[live] = version
-	return before, nil
-}
-
 func (a *applying) read(q Query, row func(Row) error) error {
 	// Also after an interrupt: what was sent must have a known fate.
 	_, err := a.server.Read(context.WithoutCancel(a.ctx), q, row)
@@ -130,8 +28,15 @@ func (a *applying) read(q Query, row func(Row) error) error {
 	return err
 }
 
-func fieldNames(c *Change) []string {
+// lookedAt are the fields that tell where a live object stands.
+func (c *Change) lookedAt() []string {
 	var names []string
+	if c.Action == Delete {
+		if _, ok := c.Live.Fields[customFields]; ok {
+			names = append(names, customFields)
+		}
+		return append(names, c.Live.Kind.Resource.Key...)
+	}
 	for _, fc := range c.Fields {
 		names = append(names, fc.Field.Name)
 	}

@@ -120,6 +120,10 @@ type memory struct {
 	// before and after run around each write; an outcome they return takes the
 	// place of the server's own answer.
 	before, after func(kind string, op reconcile.Operation, w reconcile.Write) *reconcile.Outcome
+	// batch makes it cut lists as their writes ask for: an outcome that it returns
+	// is that of each, and nothing of the batch is written.
+	batch   func(list []reconcile.Write) *reconcile.Outcome
+	batches int
 	// without names the fields that this server does not have.
 	without map[string]bool
 	mute    bool // Describe is forbidden
@@ -196,9 +200,25 @@ func matches(r reconcile.Row, where map[string]any) bool {
 }
 
 func (m *memory) Write(ctx context.Context, kind string, op reconcile.Operation, list []reconcile.Write, done func(int, reconcile.Outcome)) error {
+	lost := map[int]*reconcile.Outcome{}
+	for start := 0; m.batch != nil && start < len(list); {
+		end := start + 1
+		for end < len(list) && (list[start].Batch == 0 || end-start < list[start].Batch) {
+			end++
+		}
+		out := m.batch(list[start:end])
+		m.batches++
+		for ; start < end; start++ {
+			lost[start] = out
+		}
+	}
 	for i, w := range list {
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if lost[i] != nil {
+			done(i, *lost[i])
+			continue
 		}
 		if m.before != nil {
 			if out := m.before(kind, op, w); out != nil {

@@ -29,7 +29,9 @@ type Server interface {
 	// index in the list. The error is for what concerns none of them alone
 	// (context ended, token refused); writes without an outcome were not sent.
 	// When ctx ends nothing more is sent, but what is in flight is finished,
-	// within the client's own timeout, so that its fate is known.
+	// within the client's own timeout, so that its fate is known. Writes that went
+	// out together share one fate where it is not known: sent again in smaller
+	// batches (Write.Batch), they show which of them breaks the server.
 	Write(ctx context.Context, kind string, op Operation, list []Write, done func(i int, o Outcome)) error
 }
 
@@ -183,6 +185,7 @@ type Write struct {
 	// object's last_updated differs and the server can check that. "" for none.
 	IfVersion string
 	Message   string // changelog_message
+	Batch     int    // how many writes may go in one request with it; 0: as many as the client likes
 }
 
 // Verdict is how a write ended.
@@ -211,6 +214,7 @@ type Outcome struct {
 	Status   int    // HTTP status, 0 when there was no answer
 	Request  string // X-Request-ID, for the administrator
 	Err      error  // for Uncertain and NotSent: why
+	Batch    int    // how many writes went in the same request, 0 for one alone
 }
 
 // FieldMessage is something that the server says about a field.

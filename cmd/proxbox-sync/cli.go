@@ -36,8 +36,9 @@ type serverFlags struct {
 	Header         []string      `help:"Header for a proxy in front, as 'Name: value'; may be repeated." placeholder:"HEADER" sep:"none" group:"Server"`
 	AllowHTTP      bool          `name:"allow-http" help:"Allow plain http to other hosts than this one." group:"Server"`
 	AllowedOrigins originsFlag   `help:"Servers that may be talked to (scheme://host[:port],…); any other one is refused." placeholder:"ORIGIN" group:"Server"`
-	Parallelism    int           `help:"Writes under way at the same time." default:"4" group:"Server"`
-	Timeout        time.Duration `help:"Time for one request with its retries." default:"60s" group:"Server"`
+	BatchSize      int           `help:"Objects in one write request, at most." default:"100" group:"Server"`
+	Parallelism    int           `help:"Write requests under way at the same time." default:"4" group:"Server"`
+	Timeout        time.Duration `help:"Time for one request with its retries; three times that for kinds whose writes make NetBox call others." default:"60s" group:"Server"`
 }
 
 // manifestFlags say which manifests to read and how.

@@ -32,6 +32,7 @@ type Client struct {
 	transport   http.RoundTripper
 	timeout     time.Duration
 	parallelism int
+	batchSize   int
 	userAgent   string
 	log         *slog.Logger
 	now         func() time.Time

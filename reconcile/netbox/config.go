@@ -38,8 +38,11 @@ type Config struct {
 	Headers http.Header
 	// Timeout bounds one request with all its retries. Default 60 s.
 	Timeout time.Duration
-	// Parallelism is how many writes may be under way at once. Default 4.
+	// Parallelism is how many writes, or batches of them, may be under way at
+	// once. Default 4.
 	Parallelism int
+	// BatchSize is how many writes go in one request at most. Default 100.
+	BatchSize int
 	// AllowHTTP permits plain http to hosts other than this one.
 	AllowHTTP bool
 	// AllowedOrigins are the servers (scheme://host[:port]) that may be talked
@@ -82,6 +85,7 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 const (
 	defaultTimeout     = 60 * time.Second
 	defaultParallelism = 4
+	defaultBatchSize   = 100
 	maxParallelism     = 64
 )
 
@@ -111,6 +115,7 @@ func New(cfg Config) (*Client, error) {
 		headers:     hide(cfg.Headers.Clone()),
 		timeout:     or(cfg.Timeout, defaultTimeout),
 		parallelism: min(or(cfg.Parallelism, defaultParallelism), maxParallelism),
+		batchSize:   or(cfg.BatchSize, defaultBatchSize),
 		userAgent:   or(cfg.UserAgent, "proxbox-sync"),
 		log:         cfg.Log,
 		now:         cfg.Now,

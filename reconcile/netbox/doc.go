@@ -1,9 +1,9 @@
 // Package netbox is the API client: the only maker of requests.
 //
 // It implements reconcile.Server on NetBox's REST API with the Proxbox plugin:
-// authentication, paths, paging, filters, retries, guards and the translation
-// between wire values and plain values. It also says what a token may do, for
-// the doctor command.
+// authentication, paths, paging, filters, batches of writes and the narrowing of
+// refused ones, retries, guards and the translation between wire values and plain
+// values. It also says what a token may do, for the doctor command.
 //
 // Place in the flow: below Observe, which reads through it, and below Apply,
 // which writes through it. It is the border at which a Secret is opened, and

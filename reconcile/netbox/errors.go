@@ -243,6 +243,12 @@ func refusesToken(status int, messages []reconcile.FieldMessage) bool {
 // answerError makes an error of an answer that is not a success. It reads the
 // body; s clears what is kept of it.
 func (c *Client) answerError(resp *http.Response, s *scrubber, known func(string) knownField) *Error {
+	e, _ := c.answerOf(resp, s, known)
+	return e
+}
+
+// answerOf returns the body as well, nil where it is not JSON.
+func (c *Client) answerOf(resp *http.Response, s *scrubber, known func(string) knownField) (*Error, []byte) {
 	e := &Error{Status: resp.StatusCode, Request: requestID(resp)}
 	if !isJSON(resp) {
 		e.Reason = s.notJSON(resp)
@@ -251,7 +257,7 @@ func (c *Client) answerError(resp *http.Response, s *scrubber, known func(string
 		}
 		// A proxy that asks for a login says so for every request.
 		e.stop = e.stop || resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusProxyAuthRequired
-		return e
+		return e, nil
 	}
 	data, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	e.Messages = s.messages(parseErrorBody(data), known)
@@ -261,5 +267,5 @@ func (c *Client) answerError(resp *http.Response, s *scrubber, known func(string
 	case resp.StatusCode == http.StatusForbidden:
 		e.Err = reconcile.ErrForbidden
 	}
-	return e
+	return e, data
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"proxbox-sync/reconcile"
@@ -32,55 +33,53 @@ func (c *Client) one(ctx context.Context, t *target, w reconcile.Write) (o recon
 		return c.unsent(err)
 	}
 	if q.ifMatch == "" && w.IfVersion != "" && w.Row != 0 {
-		if o, err := c.compareVersion(ctx, t, w); err != nil || o.Verdict != "" {
-			return o, err
+		seen, err := c.look(ctx, t, []reconcile.RowID{w.Row})
+		if err != nil {
+			return c.unsent(err)
+		}
+		if o := seen.judge(w); o.Verdict != "" {
+			return o, nil
+		}
+	}
+	c.deliver(ctx, t, q, func(resp *http.Response) { o, stop = c.outcome(t, w, resp, scrub) },
+		func(failed reconcile.Outcome, err error) { o, stop = failed, err })
+	return o, stop
+}
+
+// deliver sends a write, again only while it cannot have been carried out, and
+// hands over its answer, or what became of it without one.
+func (c *Client) deliver(
+	ctx context.Context, t *target, q call, answered func(*http.Response), failed func(reconcile.Outcome, error),
+) {
+	// One that was told to come back later speaks for all.
+	if pause := time.Unix(0, t.until.Load()).Sub(c.now()); pause > 0 {
+		if err := c.sleep(ctx, min(pause, c.timeout)); err != nil {
+			failed(c.unsent(err))
+			return
 		}
 	}
 	work := context.WithoutCancel(ctx) // what is under way is finished
-	err = c.again(work, ctx, func(work context.Context) error {
+	err := c.againWithin(c.timeoutOf(t), work, ctx, func(work context.Context) error {
 		resp, sent, err := c.send(work, q)
 		switch {
 		case err != nil && (!sent || isRedirect(err)):
 			return err
 		case err != nil:
-			o = reconcile.Outcome{Verdict: reconcile.Uncertain, Err: unwrapTransient(err)}
+			failed(reconcile.Outcome{Verdict: reconcile.Uncertain, Err: unwrapTransient(err)}, nil)
 			return nil
 		}
 		defer resp.Body.Close()
 		after := parseRetryAfter(resp.Header, c.now())
 		if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable && after.given {
-			return &transient{err: c.answerError(resp, scrub, t.known), after: after}
+			t.until.Store(c.now().Add(after.wait).UnixNano())
+			return &transient{err: c.answerError(resp, q.scrub, t.known), after: after}
 		}
-		o, stop = c.outcome(t, w, resp, scrub)
+		answered(resp)
 		return nil
 	})
 	if err != nil {
-		return c.unsent(err)
+		failed(c.unsent(err))
 	}
-	return o, stop
-}
-
-// compareVersion stands in for If-Match where the server has none (NetBox before
-// 4.6): it looks at the object right before the write. A change in between
-// is not noticed; the window is one request long. An outcome without a verdict
-// means that nothing speaks against the write.
-func (c *Client) compareVersion(ctx context.Context, t *target, w reconcile.Write) (o reconcile.Outcome, stop error) {
-	version, found := "", false
-	q := reconcile.Query{Kind: t.kind.Name, Fields: []string{}, Rows: []reconcile.RowID{w.Row}}
-	_, err := c.Read(ctx, q, func(r reconcile.Row) error {
-		version, found = r.Version, true
-		return nil
-	})
-	switch {
-	case err != nil:
-		return c.unsent(err)
-	case !found:
-		return reconcile.Outcome{Verdict: reconcile.Refused, Status: http.StatusNotFound,
-			Messages: []reconcile.FieldMessage{{Text: "it is not there any more, or the token may not see it"}}}, nil
-	case version != w.IfVersion:
-		return reconcile.Outcome{Verdict: reconcile.Conflict}, nil
-	}
-	return reconcile.Outcome{}, nil
 }
 
 // unsent is the outcome of a write that did not arrive.
@@ -133,7 +132,7 @@ func (c *Client) request(ctx context.Context, t *target, w reconcile.Write) (cal
 			}
 		}
 		if row <= 0 {
-			return q, nil, errors.New("it has no id")
+			return q, nil, errNoID
 		}
 		q.path += "/" + strconv.FormatInt(int64(row), 10)
 		q.method = http.MethodPatch
@@ -147,7 +146,7 @@ func (c *Client) request(ctx context.Context, t *target, w reconcile.Write) (cal
 	}
 	if len(body) > 0 || t.op != reconcile.OpDelete {
 		if q.body, err = json.Marshal(body); err != nil {
-			return q, nil, errors.New("its fields cannot be written as JSON")
+			return q, nil, errNotJSON
 		}
 	}
 	q.scrub = c.own.with(secrets)
@@ -232,15 +231,13 @@ func (c *Client) outcome(t *target, w reconcile.Write, resp *http.Response, s *s
 		o.Messages = c.answerError(resp, s, t.known).Messages
 		return o, nil
 	}
+	return c.refused(t, o, c.answerError(resp, s, t.known))
+}
+
+// refused is the outcome of a write that the server said no to.
+func (c *Client) refused(t *target, o reconcile.Outcome, e *Error) (reconcile.Outcome, error) {
 	o.Verdict = reconcile.Refused
-	e := c.answerError(resp, s, t.known)
-	o.Messages = e.Messages
-	if e.Err == reconcile.ErrForbidden && len(o.Messages) > 0 && //nolint:errorlint // ErrToken is another matter
-		strings.HasPrefix(o.Messages[0].Text, "You do not have permission") {
-		o.Messages = append(o.Messages, reconcile.FieldMessage{
-			Text: "the token needs write access and the permission " + t.kind.Resource.Permission(permissionOf[t.op]),
-		})
-	}
+	o.Messages = t.explained(e.Messages)
 	if len(o.Messages) == 0 {
 		o.Messages = []reconcile.FieldMessage{{Text: e.Error()}}
 	}
@@ -250,43 +247,76 @@ func (c *Client) outcome(t *target, w reconcile.Write, resp *http.Response, s *s
 	return o, nil
 }
 
+const lacksPermission = "You do not have permission to perform this action"
+
+// explained adds which permission is missing where the server says only that one is.
+func (t *target) explained(list []reconcile.FieldMessage) []reconcile.FieldMessage {
+	if len(list) > 0 && strings.HasPrefix(list[0].Text, lacksPermission) {
+		list = append(list, reconcile.FieldMessage{
+			Text: "the token needs write access and the permission " + t.kind.Resource.Permission(permissionOf[t.op]),
+		})
+	}
+	return list
+}
+
 var permissionOf = map[reconcile.Operation]string{
 	reconcile.OpCreate: "add", reconcile.OpUpdate: "change", reconcile.OpDelete: "delete",
 }
 
 // success checks that an answer speaks of the object that was written.
 func (c *Client) success(t *target, w reconcile.Write, resp *http.Response, o reconcile.Outcome, s *scrubber) reconcile.Outcome {
-	o.Verdict = reconcile.Done
-	if t.op == reconcile.OpDelete {
+	if t.op == reconcile.OpDelete && resp.StatusCode == http.StatusNoContent {
+		o.Verdict = reconcile.Done
 		return o
 	}
-	uncertain := func(reason string) reconcile.Outcome {
-		o.Verdict, o.Row = reconcile.Uncertain, w.Row
-		o.Err = &Error{Status: o.Status, Request: o.Request, Reason: reason}
-		return o
+	data, reason := c.successBody(resp, s)
+	if reason != "" {
+		return uncertain(o, reason)
 	}
+	return c.written(t, w, data, o)
+}
+
+// uncertain is the outcome of a write whose success does not say what it should.
+func uncertain(o reconcile.Outcome, reason string) reconcile.Outcome {
+	o.Verdict = reconcile.Uncertain
+	o.Err = &Error{Status: o.Status, Request: o.Request, Reason: reason}
+	return o
+}
+
+// successBody reads the answer of a success; reason is why there is none.
+func (c *Client) successBody(resp *http.Response, s *scrubber) (data []byte, reason string) {
 	if !isJSON(resp) {
-		return uncertain(s.notJSON(resp))
+		return nil, s.notJSON(resp)
 	}
+	body := &cappedReader{r: resp.Body, total: c.limits.small, row: c.limits.small}
+	data, err := io.ReadAll(body)
+	if err != nil {
+		return nil, unreadable
+	}
+	return data, ""
+}
+
+const unreadable = "the answer broke off or could not be read"
+
+// written checks one object of an answer against the write that it should be of.
+func (c *Client) written(t *target, w reconcile.Write, data []byte, o reconcile.Outcome) reconcile.Outcome {
 	var object struct {
 		ID          json.Number `json:"id"`
 		URL         string      `json:"url"`
 		LastUpdated string      `json:"last_updated"`
 	}
-	body := &cappedReader{r: resp.Body, total: c.limits.small, row: c.limits.small}
-	data, err := io.ReadAll(body)
-	if err != nil || json.Unmarshal(data, &object) != nil {
-		return uncertain("the answer broke off or could not be read")
+	if json.Unmarshal(data, &object) != nil {
+		return uncertain(o, unreadable)
 	}
 	id, ok := rowID(object.ID)
 	switch {
 	case !ok:
-		return uncertain("the answer names no object")
+		return uncertain(o, "the answer names no object")
 	case w.Row != 0 && id != w.Row,
 		object.URL != "" && !strings.HasSuffix(strings.TrimSuffix(object.URL, "/"), fmt.Sprintf("/%s/%d", t.path, id)):
-		return uncertain("the answer is about another object")
+		return uncertain(o, "the answer is about another object")
 	}
-	o.Row, o.Version = id, object.LastUpdated
+	o.Verdict, o.Row, o.Version = reconcile.Done, id, object.LastUpdated
 	o.Fields = c.answered(t.kind, w.Fields, data)
 	return o
 }

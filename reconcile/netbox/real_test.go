@@ -18,7 +18,7 @@ import (
 // realClient is a client of the NetBox that testdata/netbox/up.sh started, when
 // its settings are in the environment. Objects get random names: nothing else
 // there is touched.
-func realClient(t *testing.T, tokenVariable string) (c *Client, prefix string) {
+func realClient(t testing.TB, tokenVariable string) (c *Client, prefix string) {
 	t.Helper()
 	url, token := os.Getenv("NETBOX_URL"), os.Getenv(tokenVariable)
 	if url == "" || token == "" || os.Getenv("PROXBOX_SYNC_TEST_NETBOX_VERSION") == "" {
@@ -31,7 +31,7 @@ func realClient(t *testing.T, tokenVariable string) (c *Client, prefix string) {
 	return c, "client-" + hex.EncodeToString(b)
 }
 
-func create(t *testing.T, c *Client, kind string, fields map[string]any) reconcile.Outcome {
+func create(t testing.TB, c *Client, kind string, fields map[string]any) reconcile.Outcome {
 	t.Helper()
 	out, err := writeAll(t, c, kind, reconcile.OpCreate, reconcile.Write{Fields: fields, Message: "tests of the client"})
 	require.NoError(t, err)

@@ -68,7 +68,11 @@ func waitBefore(attempt int, after retryAfter) time.Duration {
 // requests themselves and wait the pauses between them: they differ for writes,
 // which are finished after an interrupt but not begun again.
 func (c *Client) again(work, wait context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeoutCause(work, c.timeout, ErrTimeout)
+	return c.againWithin(c.timeout, work, wait, do)
+}
+
+func (c *Client) againWithin(timeout time.Duration, work, wait context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(work, timeout, ErrTimeout)
 	defer cancel()
 	start := c.now()
 	for attempt := 0; ; attempt++ {
@@ -78,7 +82,7 @@ func (c *Client) again(work, wait context.Context, do func(context.Context) erro
 			return nil
 		}
 		if errors.Is(err, ErrTimeout) {
-			return fmt.Errorf("%w (waited %s)", ErrTimeout, c.timeout)
+			return fmt.Errorf("%w (waited %s)", ErrTimeout, timeout)
 		}
 		if !errors.As(err, &t) {
 			return err
@@ -87,8 +91,8 @@ func (c *Client) again(work, wait context.Context, do func(context.Context) erro
 			return givenUp(t.err, fmt.Sprintf("tried %d times", attempt+1))
 		}
 		pause := waitBefore(attempt, t.after)
-		if left := c.timeout - c.now().Sub(start); pause >= left {
-			return givenUp(t.err, pastTimeout(pause, t.after, c.timeout))
+		if left := timeout - c.now().Sub(start); pause >= left {
+			return givenUp(t.err, pastTimeout(pause, t.after, timeout))
 		}
 		if err := wait.Err(); err != nil {
 			return context.Cause(wait)

@@ -6,19 +6,14 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"proxbox-sync/reconcile"
 	"proxbox-sync/schema"
 )
 
-// item is one write of a list on its way.
-type item struct {
-	index int
-	write reconcile.Write
-}
-
-// result is what became of it. stop is set when it concerns every write: the
-// token refused, the server away.
+// result is what became of one write. stop is set when it concerns every write:
+// the token refused, the server away.
 type result struct {
 	index   int
 	outcome reconcile.Outcome
@@ -59,6 +54,28 @@ type target struct {
 	kind *schema.Kind
 	path string
 	op   reconcile.Operation
+
+	// What answers taught about the server.
+	noLists atomic.Bool  // it takes one object at a time here
+	room    atomic.Int64 // bytes that a body may have
+	most    atomic.Int64 // objects that it writes in good time
+	until   atomic.Int64 // when it wants to be asked again, in ns since 1970
+}
+
+// alone reports whether each write needs a request of its own.
+func (t *target) alone() bool {
+	return !t.kind.Resource.BulkAllowed() || t.kind.Resource.Mode == schema.Singleton || t.noLists.Load()
+}
+
+// slow is how much longer a write with side effects on the server may take: it
+// calls others before it answers.
+const slow = 3
+
+func (c *Client) timeoutOf(t *target) time.Duration {
+	if !t.kind.Resource.BulkAllowed() {
+		return slow * c.timeout
+	}
+	return c.timeout
 }
 
 // writable refuses what no server allows.
@@ -74,55 +91,55 @@ func writable(k *schema.Kind, op reconcile.Operation) error {
 	return nil
 }
 
-// groups splits a list into what is sent together: so far each write alone.
-func groups(list []reconcile.Write) [][]item {
-	out := make([][]item, len(list))
-	for i, w := range list {
-		out[i] = []item{{i, w}}
-	}
-	return out
+// sending is one call of Write on its way.
+type sending struct {
+	*Client
+	ctx     context.Context
+	target  *target
+	results chan result
+	halted  atomic.Bool // by what concerns every write
 }
 
-// spread sends the groups of a list, several at a time where the kind allows
-// that, and hands over what became of each.
+// over reports whether nothing more is to be sent. What has no outcome then was
+// not sent.
+func (s *sending) over() bool { return s.halted.Load() || s.ctx.Err() != nil }
+
+func (s *sending) emit(index int, o reconcile.Outcome, stop error) {
+	if stop != nil {
+		s.halted.Store(true)
+	}
+	s.results <- result{index, o, stop}
+}
+
+// spread sends a list in batches, several at a time where the kind allows that,
+// and hands over what became of each write.
 func (c *Client) spread(
 	ctx context.Context, t *target, list []reconcile.Write, done func(i int, o reconcile.Outcome),
 ) error {
 	workers := 1
-	if t.kind.Resource.BulkAllowed() && t.kind.Resource.Mode != schema.Singleton {
+	if !t.alone() {
 		workers = min(c.parallelism, len(list))
 	}
-	var (
-		work    = make(chan []item)
-		results = make(chan result)
-		halted  atomic.Bool
-		wg      sync.WaitGroup
-	)
+	t.room.Store(maxBatchBytes)
+	t.most.Store(int64(c.sizeFor(len(list))))
+	s := &sending{Client: c, ctx: ctx, target: t, results: make(chan result)}
+	work := make(chan []item)
+	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
-			for group := range work {
-				if halted.Load() || ctx.Err() != nil {
-					continue
-				}
-				for _, r := range c.sendGroup(ctx, t, group) {
-					if r.stop != nil {
-						halted.Store(true)
-					}
-					results <- r
-				}
+			for batch := range work {
+				s.batch(batch)
 			}
 		})
 	}
 	go func() {
-		for _, group := range groups(list) {
-			work <- group
-		}
+		s.split(list, work)
 		close(work)
 		wg.Wait()
-		close(results)
+		close(s.results)
 	}()
 	var first error
-	for r := range results {
+	for r := range s.results {
 		done(r.index, r.outcome)
 		if first == nil {
 			first = r.stop
@@ -132,15 +149,4 @@ func (c *Client) spread(
 		return context.Cause(ctx)
 	}
 	return first
-}
-
-// sendGroup sends writes that go together in one request. So far a group has
-// one write; requests for several come in here.
-func (c *Client) sendGroup(ctx context.Context, t *target, group []item) []result {
-	out := make([]result, len(group))
-	for i, it := range group {
-		outcome, stop := c.one(ctx, t, it.write)
-		out[i] = result{it.index, outcome, stop}
-	}
-	return out
 }

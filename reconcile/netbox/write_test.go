@@ -20,7 +20,7 @@ import (
 )
 
 // writeAll writes a list and returns the outcomes by index.
-func writeAll(t *testing.T, c *Client, kind string, op reconcile.Operation, list ...reconcile.Write) (map[int]reconcile.Outcome, error) {
+func writeAll(t testing.TB, c *Client, kind string, op reconcile.Operation, list ...reconcile.Write) (map[int]reconcile.Outcome, error) {
 	t.Helper()
 	out := map[int]reconcile.Outcome{}
 	err := c.Write(context.Background(), kind, op, list, func(i int, o reconcile.Outcome) {
@@ -284,7 +284,7 @@ func (d *deaf) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestAServerThatIsAwayStopsTheRun(t *testing.T) {
 	f := newFake(t, "4.7.3", func(w http.ResponseWriter, _ *http.Request) { answer(w, 201, thing(7, "")) })
 	d := &deaf{}
-	c := client(t, f.URL, func(cfg *Config) { cfg.Transport, cfg.Parallelism = d, 1 })
+	c := client(t, f.URL, func(cfg *Config) { cfg.Transport, cfg.Parallelism, cfg.BatchSize = d, 1, 1 })
 	_, err := c.Instance(context.Background())
 	require.NoError(t, err)
 	_, err = c.pathOf(context.Background(), c.kinds.Kind("Thing"))
@@ -332,7 +332,7 @@ func TestWritesRunSideBySideUnlessTheyHaveSideEffects(t *testing.T) {
 			for i := range list {
 				list[i] = reconcile.Write{Row: reconcile.RowID(i + 1), Fields: map[string]any{"name": "x"}}
 			}
-			out, err := writeAll(t, client(t, f.URL, func(cfg *Config) { cfg.Parallelism = 3 }), tc.kind, reconcile.OpUpdate, list...)
+			out, err := writeAll(t, client(t, f.URL, func(cfg *Config) { cfg.Parallelism, cfg.BatchSize = 3, 1 }), tc.kind, reconcile.OpUpdate, list...)
 			require.NoError(t, err)
 			require.Len(t, out, 12)
 			for i, o := range out {
@@ -351,7 +351,7 @@ func TestAnInterruptFinishesWhatIsUnderWay(t *testing.T) {
 		answer(w, 201, thing(7, ""))
 	})
 	var verdicts []reconcile.Verdict
-	err := client(t, f.URL, func(cfg *Config) { cfg.Parallelism = 1 }).Write(ctx, "Thing", reconcile.OpCreate, make([]reconcile.Write, 5),
+	err := client(t, f.URL, func(cfg *Config) { cfg.Parallelism, cfg.BatchSize = 1, 1 }).Write(ctx, "Thing", reconcile.OpCreate, make([]reconcile.Write, 5),
 		func(_ int, o reconcile.Outcome) { verdicts = append(verdicts, o.Verdict) })
 	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, []reconcile.Verdict{reconcile.Done}, verdicts)
@@ -365,7 +365,7 @@ func TestAnInterruptEndsTheWaitForAnotherTry(t *testing.T) {
 		answer(w, 429, `{}`)
 	})
 	var outcomes []reconcile.Outcome
-	err := client(t, f.URL, func(cfg *Config) { cfg.Parallelism = 1 }).Write(ctx, "Thing", reconcile.OpCreate, make([]reconcile.Write, 5),
+	err := client(t, f.URL, func(cfg *Config) { cfg.Parallelism, cfg.BatchSize = 1, 1 }).Write(ctx, "Thing", reconcile.OpCreate, make([]reconcile.Write, 5),
 		func(_ int, o reconcile.Outcome) { outcomes = append(outcomes, o) })
 	require.ErrorIs(t, err, context.Canceled)
 	require.Len(t, outcomes, 1)

@@ -32,10 +32,16 @@ func (s *Server) bulk(c *call, m *model, list []any) answer {
 	if !ok {
 		return a
 	}
-	if c.req.Method == http.MethodDelete {
-		return s.bulkDelete(c, m, rows, entries)
+	bodies := map[int64]*object{}
+	for _, e := range entries {
+		bodies[e.id] = e.body
 	}
-	return s.bulkUpdate(c, m, rows, entries)
+	// The server goes through the rows in its own order, not in the request's.
+	sortRows(m, rows, m.order)
+	if c.req.Method == http.MethodDelete {
+		return s.bulkDelete(c, m, rows, bodies)
+	}
+	return s.bulkUpdate(c, m, rows, bodies)
 }
 
 func (s *Server) bulkCreate(c *call, m *model, list []any) answer {
@@ -162,13 +168,16 @@ func (s *Server) repeated(entries []entry) (answer, bool) {
 func (s *Server) rowsOf(c *call, m *model, entries []entry) ([]*row, answer, bool) {
 	var rows []*row
 	var errs []entryError
+	seen := map[int64]bool{} // an older server takes the last entry of a row
 	for _, e := range entries {
 		r := m.rows[e.id]
 		if r != nil && c.actor.may(actionOf(c.req.Method), m, r) {
-			rows = append(rows, r)
+			if !seen[e.id] {
+				rows = append(rows, r)
+			}
+			seen[e.id] = true
 			continue
 		}
-		rows = append(rows, nil)
 		problem := newObject()
 		problem.set("id", []any{fmt.Sprintf("Object with ID %d does not exist", e.id)})
 		errs = append(errs, entryError{by: "id", at: e.id, errors: problem})
@@ -179,14 +188,10 @@ func (s *Server) rowsOf(c *call, m *model, entries []entry) ([]*row, answer, boo
 	return rows, answer{}, true
 }
 
-func (s *Server) bulkUpdate(c *call, m *model, rows []*row, entries []entry) answer {
+func (s *Server) bulkUpdate(c *call, m *model, rows []*row, bodies map[int64]*object) answer {
 	var errs []entryError
-	var done []*row
-	for i, r := range rows {
-		if r == nil {
-			continue
-		}
-		body := entries[i].body
+	for _, r := range rows {
+		body := bodies[r.id]
 		w, a, ok := s.writer(c, m, body)
 		if !ok {
 			return a
@@ -196,7 +201,6 @@ func (s *Server) bulkUpdate(c *call, m *model, rows []*row, entries []entry) ans
 		if refused == nil {
 			s.keep(w, c)
 			s.detach(m, r, before)
-			done = append(done, r)
 			continue
 		}
 		if !s.gen.Has.IndexedErrors {
@@ -205,18 +209,19 @@ func (s *Server) bulkUpdate(c *call, m *model, rows []*row, entries []entry) ans
 		errs = append(errs, entryError{"id", r.id, refused.object(), refused.status})
 	}
 	if errs != nil {
-		return refusedBulk(errs, len(entries), "could not be updated.")
+		return refusedBulk(errs, len(rows), "could not be updated.")
 	}
-	return s.several(c, m, done, http.StatusOK)
+	sortRows(m, rows, m.order) // what is written may have moved them
+	return s.several(c, m, rows, http.StatusOK)
 }
 
-func (s *Server) bulkDelete(c *call, m *model, rows []*row, entries []entry) answer {
+func (s *Server) bulkDelete(c *call, m *model, rows []*row, bodies map[int64]*object) answer {
 	var errs []entryError
-	for i, r := range rows {
-		if r == nil || m.rows[r.id] == nil {
-			continue
+	for _, r := range rows {
+		if m.rows[r.id] == nil {
+			continue // it went along with another
 		}
-		w, a, ok := s.writer(c, m, entries[i].body)
+		w, a, ok := s.writer(c, m, bodies[r.id])
 		if !ok {
 			return a
 		}
@@ -240,7 +245,7 @@ func (s *Server) bulkDelete(c *call, m *model, rows []*row, entries []entry) ans
 		errs = append(errs, entryError{"id", r.id, problem, http.StatusConflict})
 	}
 	if errs != nil {
-		return refusedBulk(errs, len(entries), "could not be deleted.")
+		return refusedBulk(errs, len(rows), "could not be deleted.")
 	}
 	return answer{status: http.StatusNoContent}
 }
