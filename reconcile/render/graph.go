@@ -10,7 +10,7 @@ import (
 const (
 	maxNodes     = 300
 	maxEdges     = 3000
-	nodeWidth    = 230
+	nodeWidth    = 256
 	nodeHeight   = 26
 	nodeGap      = 8
 	waveGap      = 90
@@ -50,7 +50,7 @@ func newGraph(items []item) *graph {
 	} else {
 		for i := range items {
 			x := &items[i]
-			g.Nodes = append(g.Nodes, graphNode{Label: cutTo(x.title, maxNodeLabel), Title: x.actions[0] + " " + x.title, Class: x.actions[0],
+			g.Nodes = append(g.Nodes, graphNode{Label: cutTo(x.sign()+" "+x.title, maxNodeLabel), Title: x.actions[0] + " " + x.title, Class: x.actions[0],
 				Href: "#" + anchor(x.index), column: x.wave, needs: x.needs})
 		}
 	}
@@ -74,7 +74,7 @@ func groups(items []item) []graphNode {
 		if !ok {
 			at = len(nodes)
 			index[k] = at
-			nodes = append(nodes, graphNode{Class: k.action, column: x.wave, Title: k.action + " " + k.kind, Label: k.kind})
+			nodes = append(nodes, graphNode{Class: k.action, column: x.wave, Title: k.kind, Label: x.sign()})
 			counts = append(counts, 0)
 		}
 		of[i] = at
@@ -91,9 +91,9 @@ func groups(items []item) []graphNode {
 		}
 	}
 	for i := range nodes {
-		n := fmt.Sprintf("%s × ", thousands(counts[i]))
-		nodes[i].Title = n + nodes[i].Title
-		nodes[i].Label = n + cutTo(nodes[i].Label, maxNodeLabel-length(n))
+		n := &nodes[i]
+		text := thousands(counts[i]) + " " + n.Title
+		n.Label, n.Title = cutTo(n.Label+" "+text, maxNodeLabel), n.Class+" "+text
 	}
 	return nodes
 }

@@ -35,12 +35,15 @@ func hash(text string) string {
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
+// shownConcerns is how much of what comes first is not folded.
+const shownConcerns = 20
+
 // htmlPage is a page as the template takes it.
 type htmlPage struct {
 	Title, Server, Totals string
 	Failed                bool
 	Facts                 []fact
-	First, Warnings       []htmlConcern
+	First, More, Warnings []htmlConcern
 	Kinds                 []htmlKind
 	Parts                 []htmlPart
 	Graph                 *graph
@@ -105,6 +108,9 @@ func writeHTML(w io.Writer, g *page) error {
 func (g *page) html() *htmlPage {
 	out := &htmlPage{Title: g.title, Server: g.server, Totals: g.totals, Failed: g.failed, Facts: g.facts,
 		First: htmlConcerns(g.first), Warnings: htmlConcerns(g.warnings), Graph: newGraph(g.items), Objects: len(g.items)}
+	if len(out.First) > shownConcerns+1 {
+		out.First, out.More = out.First[:shownConcerns], out.First[shownConcerns:]
+	}
 	for _, x := range append([]part{g.scope}, g.parts...) {
 		if x.title != "" {
 			out.Parts = append(out.Parts, htmlPart{x.title, x.data, x.hint, x.lines})

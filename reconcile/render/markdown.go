@@ -12,9 +12,13 @@ import (
 const (
 	maxMarkdown = 60000
 	maxFirst    = 16000 // what comes first
+	maxPicture  = 12000
 	maxBeside   = 10000 // what stands beside the objects
-	maxDetail   = 6000  // one object
-	maxLine     = 600   // one line of any of these, in characters
+	maxWarnings = 6000
+	maxDetail   = 6000 // one object
+	maxLine     = 600  // one line of any of these, in characters
+	maxFact     = 200  // one line at the head
+	maxOwner    = 100  // bytes, as the command line allows
 )
 
 // How data gets into Markdown, where mentions, references, links, images and HTML
@@ -26,7 +30,7 @@ func span(s string) string {
 	if s == "" {
 		return "`\"\"`"
 	}
-	s = clip(s)
+	s = clip(s, maxLine)
 	run := strings.Repeat("`", longestRun(s)+1)
 	if strings.HasPrefix(s, "`") || strings.HasSuffix(s, "`") || strings.HasPrefix(s, " ") || strings.HasSuffix(s, " ") {
 		s = " " + s + " "
@@ -59,19 +63,22 @@ func fence(language string, lines []string) string {
 }
 
 // clip cuts a line that is too long for a comment, and says so.
-func clip(s string) string {
-	r := []rune(s)
-	if len(r) <= maxLine {
+func clip(s string, most int) string {
+	if len(s) <= most {
 		return s
 	}
-	return string(r[:maxLine]) + fmt.Sprintf(" … (%s characters more)", thousands(len(r)-maxLine))
+	r := []rune(s)
+	if len(r) <= most {
+		return s
+	}
+	return string(r[:most]) + fmt.Sprintf(" … (%s characters more)", thousands(len(r)-most))
 }
 
 // hiddenMarker is by what a job finds its own comment again. The owner stands in
 // it so that nothing of it can end the comment.
 func hiddenMarker(word, owner string) string {
 	var b strings.Builder
-	for i := range len(owner) {
+	for i := range min(len(owner), maxOwner) {
 		c := owner[i]
 		switch {
 		case c >= '0' && c <= '9', c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', strings.IndexByte("._/", c) >= 0,
@@ -92,17 +99,17 @@ func writeMarkdown(w io.Writer, g *page) error {
 	b.WriteString(hiddenMarker(g.word, g.owner))
 	b.WriteString("## " + g.title)
 	if g.server != "" {
-		b.WriteString(" for " + span(g.server))
+		b.WriteString(" for " + span(clip(g.server, maxFact)))
 	}
 	b.WriteString("\n\n")
 	for _, f := range g.facts {
-		b.WriteString("- " + f.Name + ": " + span(f.Value) + "\n")
+		b.WriteString("- " + f.Name + ": " + span(clip(f.Value, maxFact)) + "\n")
 	}
 	b.WriteString("\n**" + g.totals + "**\n\n")
 	b.WriteString(concernsMarkdown("Look at this first", g.first, maxFirst))
 	var beside strings.Builder
 	beside.WriteString(partsMarkdown(append([]part{g.scope}, g.parts...)))
-	beside.WriteString(concernsMarkdown("Warnings", g.warnings, maxBeside/2))
+	beside.WriteString(concernsMarkdown("Warnings", g.warnings, maxWarnings))
 	b.WriteString(mermaid(g.items))
 	b.WriteString(itemsMarkdown(g.items, maxMarkdown-b.Len()-beside.Len()))
 	b.WriteString(beside.String())
@@ -138,29 +145,40 @@ func concernsMarkdown(title string, list []concern, room int) string {
 
 func partsMarkdown(list []part) string {
 	var b strings.Builder
-	b.WriteString("### Beside\n\n")
-	for _, x := range list {
-		if x.title == "" {
-			continue
+	b.WriteString("### What stays, and what is not known\n\n")
+	for i := range list {
+		entry := partMarkdown(&list[i])
+		if b.Len()+len(entry) > maxBeside-100 {
+			b.WriteString("- and more, which is left out here\n")
+			break
 		}
-		b.WriteString("- " + x.title)
-		if x.data != "" {
-			b.WriteString(": " + span(x.data))
-		}
-		b.WriteString("\n")
-		for i, l := range x.lines {
-			entry := "  - " + span(l) + "\n"
-			if b.Len()+len(entry) > maxBeside/2 {
-				fmt.Fprintf(&b, "  - and %s more, which are left out here\n", thousands(len(x.lines)-i))
-				break
-			}
-			b.WriteString(entry)
-		}
-		if x.hint != "" {
-			b.WriteString("  - " + x.hint + "\n")
-		}
+		b.WriteString(entry)
 	}
 	return b.String() + "\n"
+}
+
+func partMarkdown(x *part) string {
+	if x.title == "" {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("- " + x.title)
+	if x.data != "" {
+		b.WriteString(": " + span(x.data))
+	}
+	b.WriteString("\n")
+	for i, l := range x.lines {
+		entry := "  - " + span(l) + "\n"
+		if b.Len()+len(entry) > maxBeside/3 {
+			fmt.Fprintf(&b, "  - and %s more, which are left out here\n", thousands(len(x.lines)-i))
+			break
+		}
+		b.WriteString(entry)
+	}
+	if x.hint != "" {
+		b.WriteString("  - " + x.hint + "\n")
+	}
+	return b.String()
 }
 
 // itemsMarkdown writes each item folded, kind by kind, as many as fit.
@@ -212,7 +230,7 @@ func itemMarkdown(x *item) string {
 	}
 	var lines []string
 	for _, remark := range x.remarks {
-		lines = append(lines, clip("! "+remark))
+		lines = append(lines, clip("! "+remark, maxLine))
 	}
 	size := 0
 	for _, l := range lines {
@@ -220,7 +238,7 @@ func itemMarkdown(x *item) string {
 	}
 	changes := diffLines(x)
 	for i, l := range changes {
-		l = clip(l)
+		l = clip(l, maxLine)
 		if size += len(l) + 1; size > maxDetail {
 			lines = append(lines, fmt.Sprintf("# %s lines more", thousands(len(changes)-i)))
 			break
@@ -228,7 +246,7 @@ func itemMarkdown(x *item) string {
 		lines = append(lines, l)
 	}
 	var b strings.Builder
-	b.WriteString("<details><summary><code>" + html.EscapeString(clip(head)) + "</code></summary>\n\n")
+	b.WriteString("<details><summary><code>" + html.EscapeString(clip(head, maxLine)) + "</code></summary>\n\n")
 	if where := place(x.place); where != "" {
 		b.WriteString("Declared at " + span(where) + ".\n\n")
 	}

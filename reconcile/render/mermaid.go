@@ -25,8 +25,9 @@ func mermaid(items []item) string {
 		return ""
 	}
 	const title = "### Order\n\n"
+	tooMany := title + fmt.Sprintf("%s steps depend on each other: too many for a picture. The HTML report draws them.\n\n", thousands(len(linked)))
 	if len(linked) > maxMermaid {
-		return title + fmt.Sprintf("%s steps depend on each other: too many for a picture. The HTML report draws them.\n\n", thousands(len(linked)))
+		return tooMany
 	}
 	lines := []string{"flowchart LR"}
 	for i := range items {
@@ -39,7 +40,11 @@ func mermaid(items []item) string {
 			lines = append(lines, fmt.Sprintf("  s%d --> s%d", need, i))
 		}
 	}
-	return title + fence("mermaid", lines) + "\n"
+	picture := title + fence("mermaid", lines) + "\n"
+	if len(picture) > maxPicture {
+		return tooMany
+	}
+	return picture
 }
 
 // mermaidLabel writes text so that nothing in it is Mermaid's: what is no letter,

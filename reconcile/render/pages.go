@@ -123,7 +123,11 @@ func (g *page) fates(d *ReportDocument) {
 			if result == reconcile.Unmarked {
 				l = warn
 			}
-			g.first = append(g.first, concern{level: l, what: x.result, object: x.title, text: x.result, detail: x.remarks, place: x.place, step: i})
+			c := concern{level: l, what: x.result, object: x.title, text: x.result, place: x.place, step: i}
+			if len(x.remarks) > 0 {
+				c.text, c.detail = x.remarks[0], x.remarks[1:]
+			}
+			g.first = append(g.first, c)
 		}
 	}
 	for i := range d.Approvals {

@@ -207,10 +207,10 @@ func (d *ReportDocument) reasons(s *stepResult) []string {
 		if m.Field != "" {
 			text = m.Field + ": " + text
 		}
-		out = append(out, text)
+		out = append(out, strings.Split(text, "\n")...)
 	}
 	if s.Error != "" {
-		out = append(out, s.Error)
+		out = append(out, strings.Split(s.Error, "\n")...)
 	}
 	return out
 }
