@@ -50,7 +50,7 @@ func newGraph(items []item) *graph {
 	} else {
 		for i := range items {
 			x := &items[i]
-			g.Nodes = append(g.Nodes, graphNode{Label: cutTo(x.sign()+" "+x.title, maxNodeLabel), Title: x.actions[0] + " " + x.title, Class: x.actions[0],
+			g.Nodes = append(g.Nodes, graphNode{Label: cutMiddle(x.sign()+" "+x.title, maxNodeLabel), Title: x.actions[0] + " " + x.title, Class: x.actions[0],
 				Href: "#" + anchor(x.index), column: x.wave, needs: x.needs})
 		}
 	}
@@ -93,7 +93,7 @@ func groups(items []item) []graphNode {
 	for i := range nodes {
 		n := &nodes[i]
 		text := thousands(counts[i]) + " " + n.Title
-		n.Label, n.Title = cutTo(n.Label+" "+text, maxNodeLabel), n.Class+" "+text
+		n.Label, n.Title = cutMiddle(n.Label+" "+text, maxNodeLabel), n.Class+" "+text
 	}
 	return nodes
 }
@@ -159,11 +159,11 @@ func edgePath(from, to *graphNode) string {
 	return fmt.Sprintf("M%d %dC%d %d %d %d %d %d", x1, y1, x1+bend, y1, x2-bend, y2, x2, y2)
 }
 
-// cutTo cuts a text to n characters.
-func cutTo(s string, n int) string {
+// cutMiddle cuts a text to n characters: names differ at their ends.
+func cutMiddle(s string, n int) string {
 	r := []rune(s)
 	if len(r) <= n {
 		return s
 	}
-	return string(r[:max(n-1, 0)]) + "…"
+	return string(r[:n/2]) + "…" + string(r[len(r)-n+n/2+1:])
 }

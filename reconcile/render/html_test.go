@@ -84,7 +84,9 @@ func TestTheHTMLReportInABrowser(t *testing.T) {
 				b.picture(fmt.Sprintf("%d-%s-objects", n, scheme))
 				b.eval(`document.querySelector("#order").scrollIntoView()`)
 				b.picture(fmt.Sprintf("%d-%s-order", n, scheme))
-				require.GreaterOrEqual(t, b.eval(leastContrast), 4.5)
+				if n == 30 { // the styles are the same, and looking at all elements takes long
+					require.GreaterOrEqual(t, b.eval(leastContrast), 4.5)
+				}
 				require.Empty(t, b.heard(file))
 			})
 		}
