@@ -188,8 +188,17 @@ func (b *browser) key(key string, code int, text string) {
 // click presses the mouse in the middle of an element.
 func (b *browser) click(selector string) {
 	b.t.Helper()
-	at, ok := b.eval(fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.scrollIntoView({block: "center"}); const r = e.getBoundingClientRect();
-		return [r.x + r.width / 2, r.y + r.height / 2]; })()`, selector)).([]any)
+	// What comes into view gets its size then, so that things move a little.
+	at, ok := b.eval(fmt.Sprintf(`(async () => {
+		const e = document.querySelector(%q);
+		for (let last; ; ) {
+			e.scrollIntoView({block: "center"});
+			await new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)));
+			const r = e.getBoundingClientRect();
+			if (last === r.y) return [r.x + r.width / 2, r.y + r.height / 2];
+			last = r.y;
+		}
+	})()`, selector)).([]any)
 	require.True(b.t, ok)
 	for _, kind := range []string{"mousePressed", "mouseReleased"} {
 		b.ask("Input.dispatchMouseEvent", map[string]any{"type": kind, "x": at[0], "y": at[1], "button": "left", "clickCount": 1}, nil)

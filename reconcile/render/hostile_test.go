@@ -66,7 +66,7 @@ func hostileRecord(s string) *reconcile.Record {
 	taken := []reconcile.RecordTaken{{What: s, Objects: []string{s, s}, Count: &n}, {What: s, Count: &n}, {What: s}}
 	values := map[string]any{s: s, "list": []any{s, map[string]any{s: s}}, "in": map[string]any{}}
 	fields := []reconcile.RecordField{{Name: s, Label: s}, {Name: "list", Label: s}, {Name: "in", Label: s, Changes: []reconcile.RecordValue{
-		{Op: "add", Path: "/" + s, After: anyOf(s)}, {Op: "remove", Path: "/" + s, Before: anyOf(s)}, {Op: "replace", Path: "/" + s, Before: anyOf(s), After: anyOf(s)}}}}
+		{Op: "add", Path: "/" + s, After: s}, {Op: "remove", Path: "/" + s, Before: s}, {Op: "replace", Path: "/" + s, Before: s, After: s}}}}
 	step := func(i int, a string) reconcile.RecordStep {
 		return reconcile.RecordStep{Index: i, Actions: []string{a, s}, Kind: s, Key: s, Position: &reconcile.RecordPosition{File: s, Line: 3, Column: 1}, Wave: i, Deferred: []string{s},
 			Risks: []string{s}, Before: values, After: values, Fields: fields, Secrets: []reconcile.RecordSecret{{Name: s, Why: s}}, Marker: &reconcile.RecordMarker{Why: s, Digest: s},

@@ -47,7 +47,7 @@ func large(t testing.TB, n int) *render.PlanDocument {
 		case i%3 == 0:
 			s.Actions, s.Before = []string{"update"}, map[string]any{"status": "planned", "size": nil, "tags": []any{"prod"}}
 			s.Fields = []reconcile.RecordField{{Name: "status", Label: "drift"}, {Name: "size", Label: "intent"}, {Name: "tags", Label: "conflict", Set: true,
-				Changes: []reconcile.RecordValue{{Op: "add", Path: "/1", After: anyOf("ams1")}}}}
+				Changes: []reconcile.RecordValue{{Op: "add", Path: "/1", After: "ams1"}}}}
 			if i%9 == 0 {
 				s.Risks = []string{"the credentials that the server has stored will be used with a new domain (old.example → new.example)"}
 				s.Actions = append(s.Actions, "send")
@@ -80,8 +80,6 @@ func large(t testing.TB, n int) *render.PlanDocument {
 	require.NoError(t, err)
 	return d
 }
-
-func anyOf(v any) *any { return &v }
 
 // written is a document in a format.
 func written(t testing.TB, format string, d render.Document) string {
