@@ -21,7 +21,11 @@ func writeAnnotations(w io.Writer, g *page, base string) error {
 	list := append(slices.Clone(g.first), g.warnings...)
 	title := "proxbox-sync " + g.word
 	list = append(list, concern{level: note, what: title, text: g.totals})
-	for _, x := range append([]part{g.scope}, g.parts...) {
+	notes := g.parts
+	if !g.complete {
+		notes = append([]part{g.scope}, notes...)
+	}
+	for _, x := range notes {
 		if x.title != "" {
 			list = append(list, concern{level: note, what: title, text: x.sentence(), detail: append(slices.Clone(x.lines), x.hint)})
 		}

@@ -18,7 +18,8 @@ type page struct {
 	facts    []fact
 	totals   string
 	failed   bool
-	scope    part      // whether it is about everything, and why not
+	complete bool      // it is about everything
+	scope    part      // the same in words, and why not
 	first    []concern // what to look at first
 	warnings []concern
 	items    []item

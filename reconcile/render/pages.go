@@ -42,13 +42,13 @@ func recordPage(word, title string, r *reconcile.Record) *page {
 
 // scoped says whether a page is about everything.
 func (g *page) scoped(partial string, unread bool) {
+	g.complete = partial == "" && !unread
 	g.scope = escapedPart(narrowed(partial))
 	switch {
-	case partial != "":
-	case unread:
-		g.scope.title = "Not complete: not everything could be read."
-	default:
+	case g.complete:
 		g.scope.title = "Complete: everything that this is about could be read."
+	case partial == "":
+		g.scope.title = "Not complete: not everything could be read."
 	}
 }
 
