@@ -129,6 +129,7 @@ func FailureJSON(w io.Writer, f Failure) error { return encode(w, f.data()) }
 var abouts = map[reconcile.Trouble]string{
 	reconcile.Manifest: "manifest", reconcile.SecretKey: "secret", reconcile.Policy: "policy",
 	reconcile.ServerSide: "server", reconcile.Contested: "ownership",
+	reconcile.Risk: "risk",
 }
 
 func diagnostics(list reconcile.Diagnostics) []diagnostic {

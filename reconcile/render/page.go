@@ -172,17 +172,21 @@ func (g *page) diagnosed(list []diagnostic, between func()) {
 		g.first = append(g.first, diagnosticConcern(d, warn))
 	}
 	for _, d := range others {
-		g.warnings = append(g.warnings, diagnosticConcern(d, warn))
+		l := warn
+		if d.Severity == string(reconcile.Info) {
+			l = note
+		}
+		g.warnings = append(g.warnings, diagnosticConcern(d, l))
 	}
 }
 
 func diagnosticConcern(d diagnostic, l level) concern {
-	c := concern{level: l, what: "warning", object: Escape(d.Object), text: Escape(d.Summary), step: -1, place: placeOf((*reconcile.RecordPosition)(d.Position))}
+	c := concern{level: l, what: string(l), object: Escape(d.Object), text: Escape(d.Summary), step: -1, place: placeOf((*reconcile.RecordPosition)(d.Position))}
 	switch {
 	case d.About == abouts[reconcile.Policy]:
 		c.what = "policy"
-	case l == bad:
-		c.what = "error"
+	case d.About == abouts[reconcile.Risk]:
+		c.what = "risk rule"
 	}
 	if len(d.Steps) > 0 {
 		c.step = d.Steps[0]
