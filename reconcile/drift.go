@@ -22,7 +22,10 @@ type DriftReport struct {
 	Missing []*Object
 	// Unmanaged counts objects that differ and that no marker of this owner is
 	// on: they were never applied.
-	Unmanaged   int
+	Unmanaged int
+	// Others and Unread are the plan's Unmanaged and Unread.
+	Others      map[string]int
+	Unread      map[string]string
 	Diagnostics Diagnostics
 }
 
@@ -32,7 +35,7 @@ func (r *DriftReport) Any() bool { return len(r.Objects)+len(r.Copied) > 0 }
 // DriftOf reduces a plan to what the server changed. What policy says of
 // applying the plan is left out, and so is what the manifests risk.
 func DriftOf(p *Plan) *DriftReport {
-	r := &DriftReport{Instance: p.Instance, Owner: p.Owner}
+	r := &DriftReport{Instance: p.Instance, Owner: p.Owner, Others: p.Unmanaged, Unread: p.Unread}
 	for _, s := range p.Steps {
 		c := s.Change
 		switch {

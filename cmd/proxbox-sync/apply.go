@@ -20,8 +20,8 @@ type applyCommand struct {
 	policyFlags
 	serverFlags
 	savedFlags
-	Format      string `help:"Form of the result: ${enum}." enum:"text,json" default:"text" group:"Output"`
-	AutoApprove bool   `help:"Don't ask." group:"Plan"`
+	reportFlags
+	AutoApprove bool `help:"Don't ask." group:"Plan"`
 }
 
 // Help is shown by apply --help.
@@ -45,6 +45,9 @@ that the same file finishes an apply that broke off.`
 func (c *applyCommand) result() (string, bool) { return render.ReportFormat, c.Format == "json" }
 
 func (c *applyCommand) Run(a *app) error {
+	if err := a.beginReports(c.reportFlags, false); err != nil {
+		return err
+	}
 	if err := c.canAsk(a); err != nil {
 		return err
 	}
@@ -57,14 +60,31 @@ func (c *applyCommand) Run(a *app) error {
 		return err
 	}
 	out, style := a.stdout, a.style()
-	if c.Format == "json" {
+	if c.Format != "text" {
 		out, style = a.stderr, a.errStyle()
 	}
-	if err := render.Plan(out, plan, style); err != nil {
+	if err := a.showPlan(out, plan, style); err != nil {
 		return err
 	}
-	if err := c.refused(plan); err != nil {
-		return err
+	if err := c.allowed(a, plan, saved); err != nil {
+		return c.nothing(a, plan, saved, err)
+	}
+	if saved != nil && len(plan.Steps) == 0 {
+		_ = render.Paragraph(out, "All that the saved plan says is done already.", style)
+	}
+	report := a.carryOut(client, plan, saved)
+	var approvals []reconcile.ApprovalReport
+	if c.ApproveConnections {
+		approvals = reconcile.ApproveConnections(a.ctx, report, client)
+	}
+	return c.report(a, report, approvals, saved)
+}
+
+// allowed says why a plan may not be carried out: policy, a saved plan that is
+// another, a secret that nobody decrypted, an answer that was not yes.
+func (c *applyCommand) allowed(a *app, plan *reconcile.Plan, saved *saved) error {
+	if list := plan.Diagnostics.Errors(); len(list) > 0 {
+		return &statusError{code: codeOfDiagnostics(list), err: errors.New("nothing was applied: policy refuses the plan, for the reasons at its head")}
 	}
 	if err := saved.holds(plan); err != nil {
 		return err
@@ -72,33 +92,24 @@ func (c *applyCommand) Run(a *app) error {
 	if err := sealed(plan); err != nil {
 		return err
 	}
-	if saved != nil && len(plan.Steps) == 0 {
-		_ = render.Paragraph(out, "All that the saved plan says is done already.", style)
-	}
 	if len(plan.Steps) > 0 && !c.AutoApprove {
-		if err := a.confirm("Apply these changes?", "nothing was applied"); err != nil {
-			return err
-		}
+		return a.confirm("Apply these changes?", "nothing was applied")
 	}
-	report := a.carryOut(client, plan, saved)
-	var approvals []reconcile.ApprovalReport
-	if c.ApproveConnections {
-		approvals = reconcile.ApproveConnections(a.ctx, report, client)
-	}
-	return c.report(a, report, approvals)
+	return nil
 }
 
-// refused ends the run before any write when policy forbids the plan. The plan
-// said why; as data it is said again.
-func (c *applyCommand) refused(plan *reconcile.Plan) error {
-	list := plan.Diagnostics.Errors()
-	if len(list) == 0 {
-		return nil
+// nothing reports a plan that was not carried out, and why.
+func (c *applyCommand) nothing(a *app, plan *reconcile.Plan, saved *saved, why error) error {
+	f := &failure{err: why}
+	errors.As(why, &f)
+	d := render.Refused(plan, a.record(plan), f.list, f.err, int(codeOf(why)))
+	d.PlanDigest = a.digest(plan, saved)
+	err := a.deliver(d)
+	if c.Format != "text" { // as text the plan stands there, and why follows
+		err = errors.Join(err, a.show(d))
 	}
-	if c.Format == "json" {
-		return failed(list, nil)
-	}
-	return &statusError{code: codeOfDiagnostics(list), err: errors.New("nothing was applied: policy refuses the plan, for the reasons at its head")}
+	a.complain(err, nil)
+	return why
 }
 
 // carryOut applies a plan and shows how far it is.
@@ -129,28 +140,20 @@ func (a *app) digest(plan *reconcile.Plan, saved *saved) string {
 	return sum
 }
 
-func (c *applyCommand) report(a *app, report *reconcile.Report, approvals []reconcile.ApprovalReport) error {
+func (c *applyCommand) report(a *app, report *reconcile.Report, approvals []reconcile.ApprovalReport, saved *saved) error {
 	code := codeOfReport(report)
 	if code == exitDone && !settled(approvals) {
 		code = exitPartly
 	}
-	if c.Format == "json" {
-		if err := render.ReportJSON(a.stdout, report, a.record(report.Plan), approvals, int(code)); err != nil {
-			return err
+	d := render.NewReportDocument(report, a.record(report.Plan), approvals, int(code))
+	d.PlanDigest = a.digest(report.Plan, saved)
+	if c.Format == "text" {
+		if len(report.Steps) == 0 {
+			return a.finish(a.deliver(d), code)
 		}
-		return said(code)
+		_, _ = fmt.Fprintln(a.stdout)
 	}
-	if len(report.Steps) == 0 {
-		return said(code)
-	}
-	_, _ = fmt.Fprintln(a.stdout)
-	if err := render.Report(a.stdout, report, a.style()); err != nil {
-		return err
-	}
-	if err := render.Approvals(a.stdout, approvals, a.style()); err != nil {
-		return err
-	}
-	return said(code)
+	return a.emit(d, code)
 }
 
 // settled reports whether every connection is approved, or waits for nothing but

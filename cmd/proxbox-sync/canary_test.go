@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"proxbox-sync/reconcile/render"
 	"proxbox-sync/reconcile/sandbox"
 	"proxbox-sync/schema"
 )
@@ -127,11 +130,27 @@ func TestNoOutputHoldsASecret(t *testing.T) {
 	for _, r := range runs {
 		require.Equal(t, int(exitSecrets), r.code, "plain text is refused")
 	}
+	formats := func() {
+		for _, format := range render.Formats() {
+			for _, args := range [][]string{{"plan", file}, {"plan", "--send-secrets", file}, {"drift", "--owner", "prod", file}, {"apply", "--auto-approve", "--send-secrets", file}} {
+				report := filepath.Join(t.TempDir(), "report")
+				check(append(base, plainText), append(args, "--format", format)...)
+				check(append(base, plainText), append(args, "--report", format+"="+report)...)
+				text, err := os.ReadFile(report)
+				require.NoError(t, err)
+				require.NotEmpty(t, text)
+				require.Empty(t, findCanary(string(text)), "%v as %s", args, format)
+				require.NotContains(t, string(text), scriptToken)
+			}
+		}
+	}
 	loud.echo(true)
+	formats()
 	each(plainText, []string{"validate", file}, []string{"plan", file}, []string{"plan", "--send-secrets", file},
 		[]string{"apply", "--auto-approve", file})
 	require.Equal(t, int(exitPartly), runs[len(runs)-1].code, runs[len(runs)-1].stderr)
 	loud.echo(false)
+	formats()
 	each(plainText, []string{"apply", "--auto-approve", "--send-secrets", file},
 		[]string{"get", "ProxmoxEndpoint"}, []string{"get", "NetBoxEndpoint"}, []string{"get", "FastAPIEndpoint"}, []string{"get", "PluginSettings"},
 		[]string{"doctor"}, []string{"version"}, []string{"explain", "ProxmoxEndpoint.password"})

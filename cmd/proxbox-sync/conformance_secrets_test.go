@@ -136,12 +136,12 @@ func (x *secretStory) do(o reconcile.PlanOptions, things ...*thing) (*reconcile.
 		fmt.Fprintf(&x.out, "%+v %+v %#v\n", step.Change, step.Change.Desired, step.Change.Desired.Fields)
 		require.NoError(x.t, json.NewEncoder(&x.out).Encode([]any{step.Change.Fields, step.Change.Secrets}))
 	}
-	require.NoError(x.t, render.Plan(&x.out, report.Plan, render.Style{}))
 	doc, err := render.NewPlanDocument(report.Plan.Record(), report.Plan.Diagnostics, 0)
 	require.NoError(x.t, err)
-	require.NoError(x.t, render.PlanJSON(&x.out, doc))
-	require.NoError(x.t, render.Report(&x.out, report, render.Style{}))
-	require.NoError(x.t, render.ReportJSON(&x.out, report, report.Plan.Record(), nil, 0))
+	for _, format := range render.Formats() {
+		require.NoError(x.t, render.Write(&x.out, format, doc, render.Style{}))
+		require.NoError(x.t, render.Write(&x.out, format, render.NewReportDocument(report, doc.Record, nil, 0), render.Style{}))
+	}
 	return report, nil
 }
 

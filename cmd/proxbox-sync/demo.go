@@ -247,7 +247,7 @@ func (d *demo) plan(most int) (*reconcile.Plan, error) {
 		return nil, err
 	}
 	var b bytes.Buffer
-	if err := render.Plan(&b, plan, d.app.style()); err != nil {
+	if err := d.app.showPlan(&b, plan, d.app.style()); err != nil {
 		return nil, err
 	}
 	lines := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
@@ -270,11 +270,13 @@ func (d *demo) apply(plan *reconcile.Plan) (*reconcile.Report, error) {
 		return nil, err
 	}
 	report := d.app.carryOut(d.client, plan, nil)
-	if code := codeOfReport(report); code != exitDone {
-		_ = render.Report(d.app.stdout, report, d.app.style())
+	code := codeOfReport(report)
+	doc := render.NewReportDocument(report, d.app.record(plan), nil, int(code))
+	if code != exitDone {
+		_ = render.Write(d.app.stdout, "text", doc, d.app.style())
 		return nil, said(code)
 	}
-	d.say(render.ReportSummary(report))
+	d.say(doc.Summary())
 	return report, nil
 }
 

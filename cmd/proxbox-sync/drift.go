@@ -11,8 +11,8 @@ type driftCommand struct {
 	manifestFlags
 	ownerFlag
 	serverFlags
-	Format           string `help:"Form of the result: ${enum}." enum:"text,json" default:"text" group:"Output"`
-	DetailedExitcode bool   `help:"End with 2 when there is drift." group:"Output"`
+	reportFlags
+	DetailedExitcode bool `help:"End with 2 when there is drift." group:"Output"`
 }
 
 // Help is shown by drift --help.
@@ -29,6 +29,9 @@ missing, and is no drift.`
 func (c *driftCommand) result() (string, bool) { return render.DriftFormat, c.Format == "json" }
 
 func (c *driftCommand) Run(a *app) error {
+	if err := a.beginReports(c.reportFlags, false); err != nil {
+		return err
+	}
 	if err := c.needsOwner(a); err != nil {
 		return err
 	}
@@ -43,16 +46,11 @@ func (c *driftCommand) Run(a *app) error {
 			return failed(reconcile.Diagnostics{d}, errors.New("without markers nothing tells who changed what"))
 		}
 	}
-	drift := reconcile.DriftOf(plan)
-	if c.Format == "json" {
-		err = render.DriftJSON(a.stdout, drift)
-	} else {
-		err = render.Drift(a.stdout, drift, a.style())
+	drift, code := reconcile.DriftOf(plan), exitDone
+	if c.DetailedExitcode && drift.Any() {
+		code = exitChanges
 	}
-	if err == nil && c.DetailedExitcode && drift.Any() {
-		return said(exitChanges)
-	}
-	return err
+	return a.emit(render.NewDriftDocument(drift), code)
 }
 
 // needsOwner refuses a run that could not find anything.

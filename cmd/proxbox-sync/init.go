@@ -169,7 +169,7 @@ func (f *fieldPlan) carryOut(a *app, approved bool) error {
 	shown := *f.plan
 	shown.Instance = reconcile.Instance{}
 	_ = render.Paragraph(a.stdout, "Server: "+f.plan.Instance.URL+"\n", a.style())
-	if err := render.Plan(a.stdout, &shown, a.style()); err != nil {
+	if err := a.showPlan(a.stdout, &shown, a.style()); err != nil {
 		return err
 	}
 	if f.may != nil && !*f.may {
@@ -185,10 +185,11 @@ func (f *fieldPlan) carryOut(a *app, approved bool) error {
 		return f.lacks(a, f.right())
 	}
 	_, _ = fmt.Fprintln(a.stdout)
-	if err := render.Report(a.stdout, report, a.style()); err != nil {
+	code := codeOfReport(report)
+	if err := render.Write(a.stdout, "text", render.NewReportDocument(report, a.record(report.Plan), nil, int(code)), a.style()); err != nil {
 		return err
 	}
-	return said(codeOfReport(report))
+	return said(code)
 }
 
 // right is the permission that the step needs.

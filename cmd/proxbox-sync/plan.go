@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"time"
 
 	"proxbox-sync/reconcile"
@@ -17,8 +18,8 @@ type planCommand struct {
 	serverFlags
 	saveFlags
 	failOnFlag
-	Format           string `help:"Form of the result: ${enum}." enum:"text,json" default:"text" group:"Output"`
-	DetailedExitcode bool   `help:"End with 2 when there are changes." group:"Output"`
+	reportFlags
+	DetailedExitcode bool `help:"End with 2 when there are changes." group:"Output"`
 }
 
 // Help is shown by plan --help.
@@ -39,8 +40,11 @@ SHA-256 of the file.`
 func (c *planCommand) result() (string, bool) { return render.PlanFormat, c.Format == "json" }
 
 func (c *planCommand) Run(a *app) error {
-	if c.Out == "-" && c.Format == "json" {
-		return usagef("--out - and --format json both write to standard output")
+	if c.Out == "-" && c.Format != "text" {
+		return usagef("--out - and --format %s both write to standard output", c.Format)
+	}
+	if err := a.beginReports(c.reportFlags, c.Out == "-"); err != nil {
+		return err
 	}
 	until, err := c.until(time.Now())
 	if err != nil {
@@ -56,49 +60,36 @@ func (c *planCommand) Run(a *app) error {
 	}
 	record := a.record(plan)
 	record.Expires = until
-	if err := c.show(a, plan, record, code); err != nil {
-		return err
-	}
-	switch {
-	case code == exitManifests && c.Format != "json":
-		return c.err(plan.Diagnostics)
-	case code != exitDone:
-		return said(code)
-	case c.DetailedExitcode && len(plan.Steps) > 0:
-		return said(exitChanges)
-	}
-	return nil
-}
-
-// show writes the plan, and saves it where that was asked for. One of the two
-// has standard output.
-func (c *planCommand) show(a *app, plan *reconcile.Plan, record *reconcile.Record, code exitCode) error {
-	out, notes, style := a.stdout, a.stdout, a.style()
-	if c.Format == "json" {
-		notes = a.stderr
-	}
-	if c.Out == "-" {
-		out, notes, style = a.stderr, a.stderr, a.errStyle()
-	}
-	if c.Format == "json" {
-		doc, err := render.NewPlanDocument(record, plan.Diagnostics, int(code))
-		if err != nil {
-			return err
-		}
-		if err := render.PlanJSON(out, doc); err != nil {
-			return err
-		}
-	} else if err := render.Plan(out, plan, style); err != nil {
-		return err
-	}
-	if c.Out == "" {
-		return nil
-	}
-	sum, err := a.save(c.saveFlags, plan, record, code)
+	doc, err := render.NewPlanDocument(record, plan.Diagnostics, int(code))
 	if err != nil {
 		return err
 	}
-	return render.Saved(notes, c.Out, sum, style)
+	if c.Out != "" {
+		if doc.FileDigest, err = a.save(c.saveFlags, plan, record, code); err != nil {
+			return err
+		}
+	}
+	err = errors.Join(a.show(doc), c.said(a, doc.FileDigest), a.deliver(doc))
+	switch {
+	case err == nil && code == exitManifests && c.Format == "text":
+		return c.err(plan.Diagnostics)
+	case code == exitDone && c.DetailedExitcode && len(plan.Steps) > 0:
+		code = exitChanges
+	}
+	return a.finish(err, code)
+}
+
+// said says where the plan was saved: where nothing else may stand on standard
+// output, on standard error.
+func (c *planCommand) said(a *app, sum string) error {
+	if c.Out == "" {
+		return nil
+	}
+	out, style := a.stdout, a.style()
+	if c.Out == "-" || c.Format != "text" {
+		out, style = a.stderr, a.errStyle()
+	}
+	return render.Saved(out, c.Out, sum, style)
 }
 
 // planning is what a plan is made from.

@@ -32,6 +32,7 @@ type app struct {
 	model  *kong.Application
 
 	noColor bool
+	report  reporting
 }
 
 // resulting is a command that can give its result as JSON.
@@ -203,16 +204,33 @@ func (a *app) end(command any, err error) exitCode {
 		f = &failure{list: f.list, err: errors.New("interrupted")}
 	}
 	a.complain(f.err, f)
-	if r, ok := command.(resulting); ok {
-		if form, json := r.result(); json {
-			out := render.Failure{Format: form, ExitCode: int(code), Diagnostics: f.list}
-			if f.err != nil {
-				out.Errors = []string{f.err.Error()}
-			}
-			_ = render.FailureJSON(a.stdout, out)
+	a.noResult(command, code, f)
+	return code
+}
+
+// noResult says in the forms that were asked for why there is no result.
+func (a *app) noResult(command any, code exitCode, f *failure) {
+	r, ok := command.(resulting)
+	if !ok {
+		return
+	}
+	form, json := r.result()
+	out := &render.Failure{Format: form, ExitCode: int(code), Diagnostics: f.list}
+	if f.err != nil {
+		out.Errors = []string{f.err.Error()}
+	}
+	switch {
+	case a.report.shown:
+	case json:
+		_ = render.FailureJSON(a.stdout, *out)
+	case a.report.format != "" && a.report.format != "text":
+		_ = a.show(out)
+	}
+	if !a.report.saved {
+		if err := a.deliver(out); err != nil {
+			a.complain(err, nil)
 		}
 	}
-	return code
 }
 
 // complain writes diagnostics and an error to standard error.

@@ -16,22 +16,22 @@ import (
 // and ends with how many there are. It writes nothing when there are none.
 func Diagnostics(w io.Writer, list reconcile.Diagnostics, s Style) error {
 	p := newPrinter(w, s)
-	p.diagnostics(list)
+	p.diagnostics(diagnostics(list))
 	if len(list) > 0 {
 		p.line(p.paint(bold, tally(list)))
 	}
 	return p.done()
 }
 
-var severityHues = map[reconcile.Severity]hue{reconcile.Error: red, reconcile.Warning: yellow, reconcile.Info: cyan}
+var severityHues = map[string]hue{string(reconcile.Error): red, string(reconcile.Warning): yellow, string(reconcile.Info): cyan}
 
-func (p *printer) diagnostics(list reconcile.Diagnostics) {
+func (p *printer) diagnostics(list []diagnostic) {
 	for _, d := range list {
 		var head []string
-		if at := place(d.Pos); at != "" {
+		if at := place(d.Position); at != "" {
 			head = append(head, p.paint(bold, at))
 		}
-		head = append(head, p.paint(severityHues[d.Severity], Escape(string(d.Severity))))
+		head = append(head, p.paint(severityHues[d.Severity], Escape(d.Severity)))
 		if d.Object != "" && !strings.HasPrefix(d.Summary, d.Object+" ") {
 			head = append(head, Escape(d.Object))
 		}
@@ -45,8 +45,8 @@ func (p *printer) diagnostics(list reconcile.Diagnostics) {
 	}
 }
 
-func (p *printer) related(r reconcile.Related) {
-	at := place(r.Pos)
+func (p *printer) related(r related) {
+	at := place(r.Position)
 	switch {
 	case at == "":
 		p.paragraph("    ", r.Message)

@@ -62,7 +62,7 @@ type Grant struct {
 func Doctor(w io.Writer, c Checkup, s Style) error {
 	p := newPrinter(w, s)
 	if c.Instance.URL != "" {
-		p.line(p.paint(bold, server(c.Instance)))
+		p.line(p.paint(bold, server(serverData(c.Instance))))
 		p.line()
 	}
 	wide := 0

@@ -51,6 +51,7 @@ func unfit(r rune) bool {
 		unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co),
 		r == 0x115f, r == 0x1160, r == 0x3164, r == 0xffa0, // fillers: letters that show nothing
 		r == 0x034f, r == 0x17b4, r == 0x17b5, // joiners and vowels that show nothing
+		r&0xfffe == 0xfffe,           // no characters at all, which XML can't hold
 		r == 0x2800,                  // a Braille pattern without dots
 		r >= 0xfe00 && r <= 0xfe0f,   // variation selectors
 		r >= 0xe0000 && r <= 0xe0fff: // tags and more selectors

@@ -24,15 +24,6 @@ const (
 	VersionFormat  = "proxbox-sync/version/v1"
 )
 
-// Failure is why a command has no result, as data. Its JSON form has the
-// members that every form of output shares.
-type Failure struct {
-	Format      string // the form that the command would have written
-	ExitCode    int
-	Diagnostics reconcile.Diagnostics
-	Errors      []string // what no diagnostic says
-}
-
 // head begins every form of output.
 type head struct {
 	Format      string       `json:"format"`
@@ -72,6 +63,8 @@ type diagnostic struct {
 	Summary  string    `json:"summary"`
 	Detail   string    `json:"detail,omitempty"`
 	Related  []related `json:"related,omitempty"`
+	// Steps are the indexes of the plan's steps that it is about.
+	Steps []int `json:"steps,omitempty"`
 }
 
 type related struct {
@@ -100,6 +93,9 @@ type PlanDocument struct {
 	// finds what was changed by accident or without care; whoever can compute it
 	// can change it as well, which is why apply compares the steps on their own.
 	Checksum string `json:"checksum"`
+	// FileDigest is the SHA-256 of the file that the plan was saved to, where that
+	// is not what PlanBytes gives.
+	FileDigest string `json:"-"`
 }
 
 // sum computes the checksum.
@@ -119,34 +115,21 @@ func (d *PlanDocument) sum() (string, error) {
 // refuses has another one.
 func NewPlanDocument(record *reconcile.Record, list reconcile.Diagnostics, exitCode int) (*PlanDocument, error) {
 	d := &PlanDocument{head: ended(PlanFormat, list, exitCode), Record: record}
+	tie(d.Diagnostics, record.Steps)
 	var err error
 	d.Checksum, err = d.sum()
 	return d, err
 }
 
-// PlanJSON writes a plan in the form PlanFormat.
-func PlanJSON(w io.Writer, d *PlanDocument) error { return encode(w, d) }
-
 // FailureJSON writes the form of a command that has no result, so that JSON on
 // standard output is valid also then.
-func FailureJSON(w io.Writer, f Failure) error {
-	h := head{Format: f.Format, ExitCode: &f.ExitCode, Diagnostics: diagnostics(f.Diagnostics), Errors: f.Errors}
-	if h.Errors == nil {
-		h.Errors = []string{}
-	}
-	if f.Format == PlanFormat || f.Format == ReportFormat {
-		return encode(w, struct {
-			head
-			outcome
-		}{h, outcome{Errored: true}})
-	}
-	return encode(w, h)
-}
+func FailureJSON(w io.Writer, f Failure) error { return encode(w, f.data()) }
 
 // abouts are the words for what a diagnostic means for the run.
 var abouts = map[reconcile.Trouble]string{
 	reconcile.Manifest: "manifest", reconcile.SecretKey: "secret", reconcile.Policy: "policy",
 	reconcile.ServerSide: "server", reconcile.Contested: "ownership",
+	reconcile.Risk: "risk",
 }
 
 func diagnostics(list reconcile.Diagnostics) []diagnostic {

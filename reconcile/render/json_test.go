@@ -15,13 +15,16 @@ import (
 	"proxbox-sync/schema/output"
 )
 
-// planJSON writes the document of a plan.
-func planJSON(w io.Writer, plan *reconcile.Plan, exitCode int) error {
+// planDocument is the document of a plan.
+func planDocument(t testing.TB, plan *reconcile.Plan, exitCode int) *render.PlanDocument {
+	t.Helper()
 	d, err := render.NewPlanDocument(plan.Record(), plan.Diagnostics, exitCode)
-	if err != nil {
-		return err
-	}
-	return render.PlanJSON(w, d)
+	require.NoError(t, err)
+	return d
+}
+
+func reportDocument(r *reconcile.Report) *render.ReportDocument {
+	return render.NewReportDocument(r, r.Plan.Record(), nil, 7)
 }
 
 // conforms checks a JSON output against the schema of its form.
@@ -49,9 +52,13 @@ func TestJSONFormsMeetTheirSchemas(t *testing.T) {
 		Kinds:      []render.KindAccess{{Kind: "Shop", View: &yes}},
 		PlanGrants: []render.Grant{{Name: "plan", Enabled: true, ObjectTypes: []string{"map.shop"}, Actions: []string{"view"}}}}
 	for form, write := range map[string]func(io.Writer) error{
-		"plan":     func(w io.Writer) error { return planJSON(w, plan, 0) },
-		"drift":    func(w io.Writer) error { return render.DriftJSON(w, reconcile.DriftOf(owned(set))) },
-		"report":   func(w io.Writer) error { return render.ReportJSON(w, report, plan.Record(), approvals(report), 7) },
+		"plan": func(w io.Writer) error { return render.Write(w, "json", planDocument(t, plan, 0), render.Style{}) },
+		"drift": func(w io.Writer) error {
+			return render.Write(w, "json", render.NewDriftDocument(reconcile.DriftOf(owned(set))), render.Style{})
+		},
+		"report": func(w io.Writer) error {
+			return render.Write(w, "json", render.NewReportDocument(report, plan.Record(), approvals(report), 7), render.Style{})
+		},
 		"validate": func(w io.Writer) error { return render.ValidatedJSON(w, state, "no key", mistakes, 0) },
 		"lint":     func(w io.Writer) error { return render.LintedJSON(w, state, findings, 3) },
 		"objects":  func(w io.Writer) error { return render.ObjectsJSON(w, liveShops(set), nil) },
@@ -81,7 +88,7 @@ func TestJSONFormsMeetTheirSchemas(t *testing.T) {
 func TestASchemaRefusesWhatIsNotItsForm(t *testing.T) {
 	_, plan := world(t)
 	var value map[string]any
-	require.NoError(t, json.Unmarshal([]byte(text(t, func(w io.Writer) error { return planJSON(w, plan, 0) })), &value))
+	require.NoError(t, json.Unmarshal([]byte(text(t, func(w io.Writer) error { return render.Write(w, "json", planDocument(t, plan, 0), render.Style{}) })), &value))
 	schemaText, err := output.Schema("plan")
 	require.NoError(t, err)
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schemaText))

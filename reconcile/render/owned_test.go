@@ -76,7 +76,9 @@ func owned(set *schema.Set) *reconcile.Plan {
 }
 
 func TestPlanOfAnOwnerText(t *testing.T) {
-	got := text(t, func(w io.Writer) error { return render.Plan(w, owned(kinds(t)), render.Style{}) })
+	got := text(t, func(w io.Writer) error {
+		return render.Write(w, "text", planDocument(t, owned(kinds(t)), 0), render.Style{})
+	})
 	golden(t, "owned.txt", got)
 	for line := range strings.SplitSeq(got, "\n") {
 		require.LessOrEqual(t, len([]rune(line)), 80, line)
@@ -85,21 +87,27 @@ func TestPlanOfAnOwnerText(t *testing.T) {
 }
 
 func TestAPlanThatPolicyRefusesIsDataAllTheSame(t *testing.T) {
-	got := text(t, func(w io.Writer) error { return planJSON(w, owned(kinds(t)), 5) })
+	got := text(t, func(w io.Writer) error {
+		return render.Write(w, "json", planDocument(t, owned(kinds(t)), 5), render.Style{})
+	})
 	conforms(t, "plan", got)
 	golden(t, "owned.json", got)
 	require.Contains(t, got, `"ok": false`)
 }
 
 func TestDriftText(t *testing.T) {
-	got := text(t, func(w io.Writer) error { return render.Drift(w, reconcile.DriftOf(owned(kinds(t))), render.Style{}) })
+	got := text(t, func(w io.Writer) error {
+		return render.Write(w, "text", render.NewDriftDocument(reconcile.DriftOf(owned(kinds(t)))), render.Style{})
+	})
 	golden(t, "drift.txt", got)
 	for line := range strings.SplitSeq(got, "\n") {
 		require.Empty(t, harmful(line))
 	}
 	require.NotContains(t, got, "cascading")
 
-	none := text(t, func(w io.Writer) error { return render.Drift(w, reconcile.DriftOf(&reconcile.Plan{}), render.Style{}) })
+	none := text(t, func(w io.Writer) error {
+		return render.Write(w, "text", render.NewDriftDocument(reconcile.DriftOf(&reconcile.Plan{})), render.Style{})
+	})
 	require.Equal(t, "No drift: nobody changed what is managed.\n", none)
 }
 
@@ -109,11 +117,13 @@ func TestAReportOfMarkers(t *testing.T) {
 		{Step: plan.Steps[0], Result: reconcile.Unmarked, Status: 403},
 		{Step: plan.Steps[9], Result: reconcile.Applied},
 	}}
-	got := text(t, func(w io.Writer) error { return render.Report(w, r, render.Style{}) })
+	got := text(t, func(w io.Writer) error { return render.Write(w, "text", reportDocument(r), render.Style{}) })
 	require.Contains(t, got, "not marked    = Town adopted")
 	require.Contains(t, got, "applied       - Town absent")
 	require.Contains(t, got, "Apply: 1 applied, 1 not marked.")
-	conforms(t, "report", text(t, func(w io.Writer) error { return render.ReportJSON(w, r, r.Plan.Record(), nil, 0) }))
+	conforms(t, "report", text(t, func(w io.Writer) error {
+		return render.Write(w, "json", render.NewReportDocument(r, r.Plan.Record(), nil, 0), render.Style{})
+	}))
 }
 
 // approvals are connections with every verdict.
@@ -129,11 +139,12 @@ func approvals(r *reconcile.Report) []reconcile.ApprovalReport {
 
 func TestApprovalsText(t *testing.T) {
 	_, plan := world(t)
-	got := text(t, func(w io.Writer) error { return render.Approvals(w, approvals(fates(plan)), render.Style{}) })
+	got := text(t, func(w io.Writer) error {
+		return render.Write(w, "text", render.NewReportDocument(fates(plan), plan.Record(), approvals(fates(plan)), 7), render.Style{})
+	})
 	golden(t, "approvals.txt", got)
 	for line := range strings.SplitSeq(got, "\n") {
 		require.LessOrEqual(t, len([]rune(line)), 80, line)
 		require.Empty(t, harmful(line))
 	}
-	require.Empty(t, text(t, func(w io.Writer) error { return render.Approvals(w, nil, render.Style{}) }))
 }

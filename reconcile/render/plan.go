@@ -2,7 +2,6 @@ package render
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -10,40 +9,61 @@ import (
 	"proxbox-sync/reconcile"
 )
 
-// Plan writes what apply would do: first what policy says of it and what is
-// deleted, then each object with its fields, old and new, then what stays, the
-// warnings, and a summary line.
-func Plan(w io.Writer, plan *reconcile.Plan, s Style) error {
-	p := newPrinter(w, s)
-	p.origin(plan.Instance, plan.Owner)
-	policy, others := byTrouble(plan.Diagnostics)
-	p.group(policy)
-	p.risks(plan)
-	p.deletes(plan)
-	for _, step := range plan.Steps {
-		p.step(step)
-	}
-	if len(plan.Steps) > 0 {
+func (d *PlanDocument) data() any { return d }
+
+// text writes what apply would do: first what a reviewer has to see, then kind
+// by kind each object with its fields, old and new, then what stays, what is not
+// known, the warnings, and a summary line.
+func (d *PlanDocument) text(p *printer) {
+	r := d.Record
+	p.origin(r.Server, r.Owner, r.Policy.Partial)
+	refused, loose, others := byAbout(d.Diagnostics)
+	p.group(refused)
+	p.deletes(r.Steps)
+	p.risks(r.Steps)
+	p.group(loose)
+	for _, kind := range byKind(r.Steps) {
+		for _, step := range kind {
+			p.step(step)
+		}
 		p.line()
 	}
-	p.orphans(plan.Orphans)
-	p.secretStates(plan.Secrets)
-	p.group(others)
-	if text := unchanged(plan); text != "" && len(plan.Steps) > 0 {
-		p.paragraph("", text)
+	for _, x := range parts(r) {
+		p.part(x)
 	}
-	if n := secretsUnchanged(plan.Secrets); n > 0 {
+	p.group(others)
+	p.counts(unmanaged, r.Unmanaged)
+	if len(r.Steps) > 0 {
+		p.counts(unchanged, r.Unchanged)
+	}
+	if n := secretsUnchanged(r.Secrets); n > 0 {
 		p.line("Secrets: ", thousands(n), " unchanged in Git.")
 	}
-	p.line(p.paint(bold, Summary(plan)))
-	return p.done()
+	p.line(p.paint(bold, d.Summary()))
+}
+
+// byKind groups steps by their kind, kinds in the order in which a plan comes to
+// them first.
+func byKind(steps []reconcile.RecordStep) [][]*reconcile.RecordStep {
+	var out [][]*reconcile.RecordStep
+	index := map[string]int{}
+	for i := range steps {
+		at, ok := index[steps[i].Kind]
+		if !ok {
+			at = len(out)
+			index[steps[i].Kind] = at
+			out = append(out, nil)
+		}
+		out[at] = append(out[at], &steps[i])
+	}
+	return out
 }
 
 // Summary is the last line of a plan:
 // "Plan: 3 to create, 1 to change, 2 to delete, 4 to mark, 40 unchanged."
-func Summary(plan *reconcile.Plan) string {
-	n := plan.Totals()
-	if len(plan.Steps) == 0 {
+func (d *PlanDocument) Summary() string {
+	n := d.Record.Summary
+	if len(d.Steps) == 0 {
 		switch n.Unchanged {
 		case 0:
 			return "No changes. The manifests describe no objects."
@@ -52,27 +72,30 @@ func Summary(plan *reconcile.Plan) string {
 		}
 		return fmt.Sprintf("No changes. All %s objects are as the manifests say.", thousands(n.Unchanged))
 	}
-	var parts []string
-	if n.Create > 0 {
-		parts = append(parts, thousands(n.Create)+" to create")
-	}
-	if n.Update > 0 {
-		parts = append(parts, thousands(n.Update)+" to change")
-	}
-	if n.Link > 0 {
-		parts = append(parts, thousands(n.Link)+" to link")
-	}
-	if n.Delete > 0 {
-		parts = append(parts, thousands(n.Delete)+" to delete")
-	}
-	if n.Mark > 0 {
-		parts = append(parts, thousands(n.Mark)+" to mark")
-	}
-	parts = append(parts, thousands(n.Unchanged)+" unchanged")
-	return "Plan: " + strings.Join(parts, ", ") + "."
+	return "Plan: " + totals(n) + "."
 }
 
-func server(i reconcile.Instance) string {
+func totals(n reconcile.Totals) string {
+	var parts []string
+	for _, x := range []struct {
+		n    int
+		word string
+	}{{n.Create, "to create"}, {n.Update, "to change"}, {n.Link, "to link"}, {n.Delete, "to delete"}, {n.Mark, "to mark"}} {
+		if x.n > 0 {
+			parts = append(parts, thousands(x.n)+" "+x.word)
+		}
+	}
+	return strings.Join(append(parts, thousands(n.Unchanged)+" unchanged"), ", ")
+}
+
+func server(i reconcile.RecordServer) string {
+	if about := versions(i); about != "" {
+		return Escape(i.URL) + " (" + about + ")"
+	}
+	return Escape(i.URL)
+}
+
+func versions(i reconcile.RecordServer) string {
 	var about []string
 	if i.NetBoxVersion != "" {
 		about = append(about, "NetBox "+Escape(i.NetBoxVersion))
@@ -80,211 +103,28 @@ func server(i reconcile.Instance) string {
 	if i.PluginVersion != "" {
 		about = append(about, "netbox-proxbox "+Escape(i.PluginVersion))
 	}
-	if len(about) == 0 {
-		return Escape(i.URL)
-	}
-	return Escape(i.URL) + " (" + strings.Join(about, ", ") + ")"
+	return strings.Join(about, ", ")
 }
 
-func unchanged(plan *reconcile.Plan) string {
+// What is counted by kind.
+const (
+	unmanaged = "Exists and is not managed here"
+	unchanged = "Unchanged"
+)
+
+// counts writes numbers of objects by kind, nothing when there are none.
+func (p *printer) counts(title string, counts map[string]int) {
+	if text := kindCounts(counts); text != "" {
+		p.paragraph("", title+": "+text+".")
+	}
+}
+
+func kindCounts(counts map[string]int) string {
 	var parts []string
-	for _, kind := range slices.Sorted(maps.Keys(plan.Unchanged)) {
-		if n := plan.Unchanged[kind]; n > 0 {
+	for _, kind := range slices.Sorted(maps.Keys(counts)) {
+		if n := counts[kind]; n > 0 {
 			parts = append(parts, thousands(n)+" "+kind)
 		}
 	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return "Unchanged: " + strings.Join(parts, ", ") + "."
-}
-
-// title names the object of a change.
-func title(c *reconcile.Change) string {
-	if c.Desired != nil {
-		return c.Desired.String()
-	}
-	if c.Live != nil {
-		return c.Live.String()
-	}
-	return "an object"
-}
-
-// signs are what stands before an object, by what is done to it.
-var signs = map[reconcile.Action]struct {
-	sign  string
-	color hue
-}{
-	reconcile.Create: {"+", green},
-	reconcile.Update: {"~", yellow},
-	reconcile.Delete: {"-", red},
-	reconcile.Mark:   {"=", cyan},
-}
-
-// step writes one object of a plan.
-func (p *printer) step(step *reconcile.Step) {
-	c := step.Change
-	sign := signs[c.Action]
-	head := p.paint(sign.color, sign.sign+" "+Escape(title(c)))
-	for _, note := range notes(step) {
-		head += p.paint(dim, "  ("+Escape(note)+")")
-	}
-	p.line(head)
-	p.content(step)
-}
-
-// content writes what is done to the fields of an object.
-func (p *printer) content(step *reconcile.Step) {
-	c := step.Change
-	wide := 0
-	for _, f := range c.Fields {
-		wide = max(wide, length(f.Name))
-	}
-	for _, s := range c.Secrets {
-		wide = max(wide, length(s.Name))
-	}
-	wide = min(wide, 28)
-	for _, f := range c.Fields {
-		p.field(c.Action, f, wide)
-	}
-	for _, s := range c.Secrets {
-		why := s.Why
-		if why == "changed" {
-			why = "changed in Git"
-		}
-		if s.Sealed {
-			why += ", sealed: needs a key to be applied"
-		}
-		p.line("    ", label(s.Name, wide), reconcile.Redacted, " ", p.paint(dim, "("+Escape(why)+")"))
-	}
-	for _, name := range step.Deferred {
-		p.line("    ", label(name, wide), p.paint(dim, "(set by a later step)"))
-	}
-}
-
-// notes are what a step does to an object beside its fields, in words.
-func notes(step *reconcile.Step) []string {
-	c := step.Change
-	var out []string
-	if step.Link {
-		out = append(out, "links what did not exist when it was created")
-	}
-	switch {
-	case c.RenamedOutside:
-		out = append(out, "renamed outside to "+orNothing(c.RenamedFrom)+", renamed back")
-	case c.RenamedFrom != "":
-		out = append(out, "renamed from "+c.RenamedFrom)
-	}
-	if c.Action == reconcile.Delete {
-		if c.Desired == nil {
-			out = append(out, "no manifest has it any more")
-		} else {
-			out = append(out, "must not exist")
-		}
-	}
-	if m := c.Marker; m != nil {
-		switch {
-		case m.Why == "released":
-			out = append(out, "released: no longer managed, stays as it is")
-		case m.Why == "updated" && c.Action == reconcile.Mark && len(c.Released) == 0:
-			out = append(out, "marker updated")
-		case m.Why != "created" && m.Why != "updated":
-			out = append(out, m.Why)
-		}
-	}
-	if len(c.Released) > 0 {
-		out = append(out, "no longer managed: "+strings.Join(c.Released, ", "))
-	}
-	return out
-}
-
-func orNothing(text string) string {
-	if text == "" {
-		return "another name"
-	}
-	return text
-}
-
-func label(name string, wide int) string { return pad(Escape(name)+":", wide+1) + " " }
-
-// tag says behind a field who changed it.
-func (p *printer) tag(label string) string {
-	if label == "" {
-		return ""
-	}
-	h := dim
-	switch label {
-	case reconcile.Drift:
-		h = yellow
-	case reconcile.Both:
-		h = red
-	}
-	return "  " + p.paint(h, "("+Escape(label)+")")
-}
-
-// field writes one field of a change: its value on a create, old and new
-// otherwise, by inner paths where there are some.
-func (p *printer) field(action reconcile.Action, f reconcile.FieldChange, wide int) {
-	name, tag := label(f.Name, wide), p.tag(f.Label)
-	switch {
-	case action == reconcile.Create:
-		p.block("    "+name, "      ", plain, short(value(f.After)))
-	case len(f.Inner) > 0:
-		p.line("    ", strings.TrimRight(name, " "), tag)
-		for _, in := range f.Inner {
-			p.inner(f, in)
-		}
-	default:
-		before, after := shortPair(value(f.Before), value(f.After))
-		one := before + " → " + after
-		if length(one)+4+length(name)+length(tag) <= p.style.width() {
-			p.line("    ", name, p.paint(red, before), " → ", p.paint(green, after), tag)
-			return
-		}
-		p.line("    ", strings.TrimRight(name, " "), tag)
-		p.block("      - ", "        ", red, before)
-		p.block("      + ", "        ", green, after)
-	}
-}
-
-// inner writes one difference inside a value. The members of a set have no
-// path worth showing.
-func (p *printer) inner(f reconcile.FieldChange, in reconcile.ValueChange) {
-	path := ""
-	if in.Path != "" && (f.Field == nil || !f.Field.Set) {
-		path = Escape(in.Path) + ": "
-	}
-	switch in.Op {
-	case "add":
-		p.block("      + "+path, "        ", green, short(value(in.After)))
-	case "remove":
-		p.block("      - "+path, "        ", red, short(value(in.Before)))
-	default:
-		before, after := shortPair(value(in.Before), value(in.After))
-		lead := "      ~ " + path
-		if length(lead+before+after)+3 <= p.style.width() {
-			p.line(lead, p.paint(red, before), " → ", p.paint(green, after))
-			return
-		}
-		p.line(strings.TrimRight(lead, " "))
-		p.block("          - ", "            ", red, before)
-		p.block("          + ", "            ", green, after)
-	}
-}
-
-// block writes a value after lead where it fits, else on lines of its own that
-// begin with rest; a lead that ends in a sign keeps the first of them.
-func (p *printer) block(lead, rest string, h hue, text string) {
-	if length(lead)+length(text) <= p.style.width() {
-		p.line(lead, p.paint(h, text))
-		return
-	}
-	if length(lead) > length(rest) {
-		p.line(strings.TrimRight(lead, " "))
-		lead = rest
-	}
-	for _, piece := range chop(text, p.style.width()-length(rest)) {
-		p.line(lead, p.paint(h, strings.TrimRight(piece, " ")))
-		lead = rest
-	}
+	return strings.Join(parts, ", ")
 }

@@ -16,7 +16,7 @@ import (
 // hexadecimal. The same plan gives the same bytes.
 func PlanBytes(d *PlanDocument) (data []byte, digest string, err error) {
 	var b bytes.Buffer
-	if err := PlanJSON(&b, d); err != nil {
+	if err := encode(&b, d); err != nil {
 		return nil, "", err
 	}
 	sum := sha256.Sum256(b.Bytes())

@@ -11,6 +11,9 @@ import (
 type Style struct {
 	Color bool
 	Width int // columns; 0 means 80
+	// Base is the folder, seen from the root of the repository, that the files of
+	// positions are relative to, with / between names; "" for the root itself.
+	Base string
 }
 
 func (s Style) width() int {

@@ -42,7 +42,7 @@ func (p *Progress) Step(done, total int, r reconcile.StepReport) {
 		text += fmt.Sprintf(", %s with trouble", thousands(p.failed))
 	}
 	if p.terminal {
-		text += "  " + Escape(title(r.Step.Change))
+		text += "  " + Escape(r.Step.Change.Object().String())
 		r := []rune(strings.TrimRight(text, " "))
 		if limit := p.style.width() - 1; len(r) > limit {
 			r = append(r[:limit-1], '…')

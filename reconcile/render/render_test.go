@@ -136,7 +136,7 @@ func world(t *testing.T) (*schema.Set, *reconcile.Plan) {
 
 func TestPlanText(t *testing.T) {
 	_, plan := world(t)
-	got := text(t, func(w io.Writer) error { return render.Plan(w, plan, render.Style{}) })
+	got := text(t, func(w io.Writer) error { return render.Write(w, "text", planDocument(t, plan, 0), render.Style{}) })
 	golden(t, "plan.txt", got)
 	for line := range strings.SplitSeq(got, "\n") {
 		require.LessOrEqual(t, len([]rune(line)), 80, line)
@@ -146,8 +146,10 @@ func TestPlanText(t *testing.T) {
 
 func TestColourOnlyAddsToThePlan(t *testing.T) {
 	_, plan := world(t)
-	plainText := text(t, func(w io.Writer) error { return render.Plan(w, plan, render.Style{}) })
-	coloured := text(t, func(w io.Writer) error { return render.Plan(w, plan, render.Style{Color: true}) })
+	plainText := text(t, func(w io.Writer) error { return render.Write(w, "text", planDocument(t, plan, 0), render.Style{}) })
+	coloured := text(t, func(w io.Writer) error {
+		return render.Write(w, "text", planDocument(t, plan, 0), render.Style{Color: true})
+	})
 	require.Contains(t, coloured, "\x1b[32m+ Town berlin\x1b[0m")
 	for _, code := range []string{"0", "1", "2", "31", "32", "33", "36"} {
 		coloured = strings.ReplaceAll(coloured, "\x1b["+code+"m", "")
@@ -165,7 +167,7 @@ func TestPlanWithoutChanges(t *testing.T) {
 		{nil, "No changes. The manifests describe no objects.\n"},
 	} {
 		plan := &reconcile.Plan{Unchanged: c.unchanged}
-		require.Equal(t, c.want, text(t, func(w io.Writer) error { return render.Plan(w, plan, render.Style{}) }))
+		require.Equal(t, c.want, text(t, func(w io.Writer) error { return render.Write(w, "text", planDocument(t, plan, 0), render.Style{}) }))
 	}
 }
 
@@ -182,7 +184,7 @@ func fates(plan *reconcile.Plan) *reconcile.Report {
 
 func TestReportText(t *testing.T) {
 	_, plan := world(t)
-	got := text(t, func(w io.Writer) error { return render.Report(w, fates(plan), render.Style{}) })
+	got := text(t, func(w io.Writer) error { return render.Write(w, "text", reportDocument(fates(plan)), render.Style{}) })
 	golden(t, "report.txt", got)
 	for line := range strings.SplitSeq(got, "\n") {
 		require.Empty(t, harmful(line))
@@ -196,7 +198,7 @@ func TestReportCountsWhatWentWellWhenItIsMuch(t *testing.T) {
 		r.Steps = append(r.Steps, reconcile.StepReport{Step: plan.Steps[0], Result: reconcile.Applied})
 	}
 	r.Steps = append(r.Steps, reconcile.StepReport{Step: plan.Steps[1], Result: reconcile.Failed})
-	got := text(t, func(w io.Writer) error { return render.Report(w, r, render.Style{}) })
+	got := text(t, func(w io.Writer) error { return render.Write(w, "text", reportDocument(r), render.Style{}) })
 	require.NotContains(t, got, "Town berlin")
 	require.Contains(t, got, "Shop berlin/corner")
 	require.Contains(t, got, "Apply: 60 applied, 1 failed.")

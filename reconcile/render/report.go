@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 
 	"proxbox-sync/reconcile"
@@ -14,8 +14,7 @@ import (
 // are counted only, so that what needs attention isn't lost.
 const listedApplied = 50
 
-// results are the fates of steps, in the order that a report shows them, with
-// the word for it in the JSON form.
+// results are the fates of steps, in the order that a report shows them.
 var results = []struct {
 	result reconcile.Result
 	color  hue
@@ -29,111 +28,22 @@ var results = []struct {
 	{reconcile.NotAttempted, yellow},
 }
 
-// Report writes what happened to each step, why, and how many ended how.
-func Report(w io.Writer, r *reconcile.Report, s Style) error {
-	p := newPrinter(w, s)
-	good := r.Count(reconcile.Applied) + r.Count(reconcile.AlreadyDone)
-	for _, kind := range results {
-		done := kind.result == reconcile.Applied || kind.result == reconcile.AlreadyDone
-		if done && good > listedApplied {
-			continue
-		}
-		for i := range r.Steps {
-			if r.Steps[i].Result == kind.result {
-				p.fate(r, &r.Steps[i], kind.color)
-			}
-		}
-	}
-	if len(r.Steps) > 0 {
-		p.line()
-	}
-	if err := trouble(r); err != nil {
-		p.paragraph(p.paint(red, "error")+": ", err.Error())
-	}
-	if r.Interrupted {
-		p.paragraph("", "Interrupted: what was under way was finished, the rest was not attempted. Run apply again to carry on.")
-	}
-	p.line(p.paint(bold, ReportSummary(r)))
-	return p.done()
-}
-
-// trouble is what ended a run early, nil where that was the interruption which
-// the report speaks of anyway.
-func trouble(r *reconcile.Report) error {
-	if r.Interrupted && errors.Is(r.Err, context.Canceled) {
-		return nil
-	}
-	return r.Err
-}
-
-// ReportSummary is the last line of a report:
-// "Apply: 12 applied, 1 failed, 2 blocked."
-func ReportSummary(r *reconcile.Report) string {
-	var parts []string
-	for _, kind := range results {
-		n := r.Count(kind.result)
-		if n > 0 || kind.result == reconcile.Applied {
-			parts = append(parts, thousands(n)+" "+string(kind.result))
-		}
-	}
-	return "Apply: " + strings.Join(parts, ", ") + "."
-}
-
-// fate writes what became of one step.
-func (p *printer) fate(r *reconcile.Report, s *reconcile.StepReport, h hue) {
-	c := s.Step.Change
-	p.line(p.paint(h, pad(string(s.Result), 14)), signs[c.Action].sign, " ", Escape(title(c)))
-	const lead = "    "
-	if s.Result == reconcile.Applied || s.Result == reconcile.AlreadyDone {
-		return
-	}
-	if c.Desired != nil && c.Desired.Doc != nil && c.Desired.Doc.Pos.File != "" {
-		p.line(lead, "declared at ", place(c.Desired.Doc.Pos))
-	}
-	for _, i := range s.BlockedBy {
-		if i >= 0 && i < len(r.Steps) {
-			other := &r.Steps[i]
-			p.line(lead, "needs ", Escape(title(other.Step.Change)), " (", string(other.Result), ")")
-		}
-	}
-	if s.Result == reconcile.Unmarked {
-		p.paragraph(lead, "the server refuses the marker, so that the object can't be adopted or released")
-	}
-	for _, m := range s.Messages {
-		text := m.Text
-		if m.Field != "" {
-			text = m.Field + ": " + text
-		}
-		p.paragraph(lead, text)
-	}
-	if s.Err != nil {
-		p.paragraph(lead, s.Err.Error())
-	}
-	if text := answer(s); text != "" {
-		p.line(lead, p.paint(dim, text))
-	}
-}
-
-// answer says what the administrator of the server can look for.
-func answer(s *reconcile.StepReport) string {
-	var parts []string
-	if s.Status != 0 {
-		parts = append(parts, fmt.Sprintf("HTTP status %d", s.Status))
-	}
-	if s.Request != "" {
-		parts = append(parts, "request "+Escape(s.Request))
-	}
-	return strings.Join(parts, ", ")
+// ReportDocument is what became of a plan, in the form ReportFormat.
+type ReportDocument struct {
+	head
+	reportBody
 }
 
 type reportBody struct {
-	Summary map[string]int `json:"summary"`
+	Results map[string]int `json:"summary"`
 	outcome
 	Interrupted bool         `json:"interrupted"`
-	Results     []stepResult `json:"results"`
+	Steps       []stepResult `json:"results"`
 	Approvals   []approval   `json:"approvals,omitempty"`
-
-	Plan *reconcile.Record `json:"plan"`
+	// PlanDigest is the SHA-256 of the plan's file: of the one that was carried out,
+	// else of the one that plan --out would write.
+	PlanDigest string            `json:"plan_digest,omitempty"`
+	Plan       *reconcile.Record `json:"plan"`
 }
 
 type stepResult struct {
@@ -155,31 +65,166 @@ type message struct {
 	Text  string `json:"text"`
 }
 
-// ReportJSON writes a report in the form ReportFormat, with the record of its
-// plan. exitCode is what the command ends with; ok is whether that is 0.
-func ReportJSON(w io.Writer, r *reconcile.Report, plan *reconcile.Record, approvals []reconcile.ApprovalReport, exitCode int) error {
-	h := success(ReportFormat, r.Plan.Diagnostics)
-	h.OK, h.ExitCode = exitCode == 0, &exitCode
+// NewReportDocument makes the form of a report. plan is the record of the plan
+// that was carried out; exitCode is what the command ends with.
+func NewReportDocument(r *reconcile.Report, plan *reconcile.Record, approvals []reconcile.ApprovalReport, exitCode int) *ReportDocument {
+	d := &ReportDocument{head: success(ReportFormat, r.Plan.Diagnostics)}
+	d.OK, d.ExitCode = exitCode == 0, &exitCode
+	tie(d.Diagnostics, plan.Steps)
 	if err := trouble(r); err != nil {
-		h.Errors = append(h.Errors, err.Error())
+		d.Errors = append(d.Errors, err.Error())
 	}
 	finished := r.Count(reconcile.Applied) + r.Count(reconcile.AlreadyDone)
-	body := reportBody{
+	d.reportBody = reportBody{
 		outcome: outcome{Complete: finished == len(r.Steps), Errored: exitCode != 0},
-		Summary: map[string]int{}, Interrupted: r.Interrupted,
-		Results: make([]stepResult, 0, len(r.Steps)), Plan: plan,
+		Results: map[string]int{}, Interrupted: r.Interrupted,
+		Steps: make([]stepResult, 0, len(r.Steps)), Plan: plan,
 		Approvals: approvalData(approvals),
 	}
 	for _, kind := range results {
-		body.Summary[resultWord(kind.result)] = r.Count(kind.result)
+		d.Results[resultWord(kind.result)] = r.Count(kind.result)
 	}
 	for i := range r.Steps {
-		body.Results = append(body.Results, resultData(&r.Steps[i]))
+		d.Steps = append(d.Steps, resultData(&r.Steps[i]))
 	}
-	return encode(w, struct {
-		head
-		reportBody
-	}{h, body})
+	return d
+}
+
+// Refused is the report of a plan of which nothing was carried out, for what list
+// and why say beside the plan's own diagnostics.
+func Refused(plan *reconcile.Plan, record *reconcile.Record, list reconcile.Diagnostics, why error, exitCode int) *ReportDocument {
+	whole := *plan
+	whole.Diagnostics = append(slices.Clone(plan.Diagnostics), list...).Sorted()
+	r := &reconcile.Report{Plan: &whole, Err: why}
+	for _, s := range plan.Steps {
+		r.Steps = append(r.Steps, reconcile.StepReport{Step: s, Result: reconcile.NotAttempted})
+	}
+	return NewReportDocument(r, record, nil, exitCode)
+}
+
+func (d *ReportDocument) data() any { return d }
+
+// text writes what happened to each step, why, how many ended how, and what
+// became of connections.
+func (d *ReportDocument) text(p *printer) {
+	good := d.count(reconcile.Applied) + d.count(reconcile.AlreadyDone)
+	for _, kind := range results {
+		done := kind.result == reconcile.Applied || kind.result == reconcile.AlreadyDone
+		if done && good > listedApplied {
+			continue
+		}
+		for i := range d.Steps {
+			if d.Steps[i].Result == resultWord(kind.result) {
+				p.fate(d, &d.Steps[i], kind.color)
+			}
+		}
+	}
+	if len(d.Steps) > 0 {
+		p.line()
+	}
+	for _, text := range d.Errors {
+		p.paragraph(p.paint(red, "error")+": ", text)
+	}
+	if d.Interrupted {
+		p.paragraph("", interrupted)
+	}
+	p.line(p.paint(bold, d.Summary()))
+	p.approvals(d.Approvals)
+}
+
+const interrupted = "Interrupted: what was under way was finished, the rest was not attempted. Run apply again to carry on."
+
+func (d *ReportDocument) count(r reconcile.Result) int { return d.Results[resultWord(r)] }
+
+// trouble is what ended a run early, nil where that was the interruption which
+// the report speaks of anyway.
+func trouble(r *reconcile.Report) error {
+	if r.Interrupted && errors.Is(r.Err, context.Canceled) {
+		return nil
+	}
+	return r.Err
+}
+
+// Summary is the last line of a report:
+// "Apply: 12 applied, 1 failed, 2 blocked."
+func (d *ReportDocument) Summary() string { return "Apply: " + d.resultCounts() + "." }
+
+func (d *ReportDocument) resultCounts() string {
+	var parts []string
+	for _, kind := range results {
+		n := d.count(kind.result)
+		if n > 0 || kind.result == reconcile.Applied {
+			parts = append(parts, thousands(n)+" "+string(kind.result))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// fate writes what became of one step.
+func (p *printer) fate(d *ReportDocument, s *stepResult, h hue) {
+	p.line(p.paint(h, pad(wordOf(s.Result), 14)), signs[d.action(s)].sign, " ", Escape(objectTitle(s.Kind, s.Key)))
+	const lead = "    "
+	if s.done() {
+		return
+	}
+	if at := place(s.Position); at != "" {
+		p.line(lead, "declared at ", at)
+	}
+	for _, text := range d.reasons(s) {
+		p.paragraph(lead, text)
+	}
+	if text := answer(s); text != "" {
+		p.line(lead, p.paint(dim, text))
+	}
+}
+
+func (s *stepResult) done() bool {
+	return s.Result == resultWord(reconcile.Applied) || s.Result == resultWord(reconcile.AlreadyDone)
+}
+
+// action is what the plan wanted to do to the object of a result.
+func (d *ReportDocument) action(s *stepResult) reconcile.Action {
+	if d.Plan == nil || s.Step < 0 || s.Step >= len(d.Plan.Steps) {
+		return reconcile.Update
+	}
+	return action(&d.Plan.Steps[s.Step])
+}
+
+// reasons say why a step was not carried out.
+func (d *ReportDocument) reasons(s *stepResult) []string {
+	var out []string
+	for _, i := range s.BlockedBy {
+		if i >= 0 && i < len(d.Steps) {
+			other := &d.Steps[i]
+			out = append(out, "needs "+objectTitle(other.Kind, other.Key)+" ("+wordOf(other.Result)+")")
+		}
+	}
+	if s.Result == resultWord(reconcile.Unmarked) {
+		out = append(out, "the server refuses the marker, so that the object can't be adopted or released")
+	}
+	for _, m := range s.Messages {
+		text := m.Text
+		if m.Field != "" {
+			text = m.Field + ": " + text
+		}
+		out = append(out, strings.Split(text, "\n")...)
+	}
+	if s.Error != "" {
+		out = append(out, strings.Split(s.Error, "\n")...)
+	}
+	return out
+}
+
+// answer says what the administrator of the server can look for.
+func answer(s *stepResult) string {
+	var parts []string
+	if s.Status != 0 {
+		parts = append(parts, fmt.Sprintf("HTTP status %d", s.Status))
+	}
+	if s.Request != "" {
+		parts = append(parts, "request "+Escape(s.Request))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func resultData(s *reconcile.StepReport) stepResult {
@@ -202,3 +247,5 @@ func resultData(s *reconcile.StepReport) stepResult {
 
 // resultWord is a result as a name in JSON: "already_done".
 func resultWord(r reconcile.Result) string { return strings.ReplaceAll(string(r), " ", "_") }
+
+func wordOf(result string) string { return strings.ReplaceAll(result, "_", " ") }

@@ -132,9 +132,9 @@ func thousands(n int) string {
 }
 
 // place writes a position: file:line:column.
-func place(p reconcile.Position) string {
+func place(p *position) string {
 	switch {
-	case p.File == "":
+	case p == nil || p.File == "":
 		return ""
 	case p.Line == 0:
 		return Escape(p.File)
