@@ -14,6 +14,7 @@ type cli struct {
 	Lint       lintCommand       `cmd:"" help:"Show what is risky about manifests, without a server or a key."`
 	Plan       planCommand       `cmd:"" help:"Show what apply would do."`
 	Apply      applyCommand      `cmd:"" help:"Make the server as the manifests say."`
+	Show       showCommand       `cmd:"" help:"Show a saved plan."`
 	Drift      driftCommand      `cmd:"" help:"Show what somebody changed on the server."`
 	Init       initCommand       `cmd:"" help:"Make the custom field that records what is managed."`
 	Get        getCommand        `cmd:"" help:"Show live objects."`
