@@ -4,17 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync/atomic"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"proxbox-sync/examples"
@@ -28,9 +24,6 @@ type approved struct {
 	url    string
 	dir    string
 	plan   string
-	// before is asked about each request, and may keep it from the server.
-	before atomic.Pointer[func(*http.Request) bool]
-	after  atomic.Pointer[func()]
 }
 
 func approve(t *testing.T) *approved {
@@ -38,18 +31,7 @@ func approve(t *testing.T) *approved {
 	s, err := sandbox.New(sandbox.Options{Token: scriptToken, Kinds: schema.Embedded()})
 	require.NoError(t, err)
 	x := &approved{server: s, dir: filepath.Join(t.TempDir(), "repo")}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if before := x.before.Load(); before != nil && !(*before)(r) {
-			panic(http.ErrAbortHandler)
-		}
-		if after := x.after.Load(); after != nil {
-			answer := httptest.NewRecorder()
-			s.ServeHTTP(answer, r)
-			(*after)()
-			panic(http.ErrAbortHandler)
-		}
-		s.ServeHTTP(w, r)
-	}))
+	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	x.url = server.URL
 	require.NoError(t, os.CopyFS(x.dir, examples.Files))
@@ -66,42 +48,18 @@ func approve(t *testing.T) *approved {
 	return x
 }
 
-func (x *approved) command(args ...string) *exec.Cmd {
-	c := exec.Command("proxbox-sync", args...)
-	c.Dir = x.dir
+func (x *approved) env() []string {
 	key, _ := examples.Files.ReadFile("homelab/" + examples.ThrowAwayKey)
-	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + x.dir, "PROXBOX_SYNC_URL=" + x.url, "NETBOX_TOKEN=" + scriptToken,
-		"PROXBOX_SYNC_TOKEN=" + scriptToken, "SOPS_AGE_KEY=" + string(key), "NO_PROXY=*", "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}
-	return c
+	return []string{"HOME=" + x.dir, "PROXBOX_SYNC_URL=" + x.url, "NETBOX_TOKEN=" + scriptToken, "SOPS_AGE_KEY=" + string(key)}
 }
 
 // must runs a command in this process.
 func (x *approved) must(t *testing.T, args ...string) string {
 	t.Helper()
 	t.Chdir(x.dir)
-	got := runWith(t.Context(), x.command().Env, args...)
+	got := runWith(t.Context(), x.env(), args...)
 	require.Equal(t, int(exitDone), got.code, "%v: %s%s", args, got.stdout, got.stderr)
 	return got.stdout
-}
-
-// counts are how many objects of each kind the server has. That they are as the
-// manifests say is what an empty plan shows.
-func (x *approved) counts(t *testing.T) map[string]int {
-	t.Helper()
-	out := map[string]int{}
-	for _, k := range schema.Embedded().Kinds() {
-		for _, path := range k.Resource.Paths {
-			r := httptest.NewRequest(http.MethodGet, "/api/"+path+"/?limit=1", nil)
-			r.Header.Set("Authorization", "Token "+scriptToken)
-			w := httptest.NewRecorder()
-			x.server.ServeHTTP(w, r)
-			var page struct{ Count int }
-			if w.Code == http.StatusOK && json.Unmarshal(w.Body.Bytes(), &page) == nil {
-				out[k.Name] = page.Count
-			}
-		}
-	}
-	return out
 }
 
 func TestASavedPlanThatWasForgedWritesNothing(t *testing.T) {
@@ -109,7 +67,7 @@ func TestASavedPlanThatWasForgedWritesNothing(t *testing.T) {
 	data, err := os.ReadFile(x.plan)
 	require.NoError(t, err)
 	written := len(x.server.Changes())
-	env := x.command().Env
+	env := x.env()
 	t.Chdir(x.dir)
 	forged := 0
 	refused := func(what string, changed []byte) {
@@ -144,59 +102,4 @@ func TestASavedPlanThatWasForgedWritesNothing(t *testing.T) {
 	refused("nothing", nil)
 	require.Greater(t, forged, 300)
 	require.Len(t, x.server.Changes(), written, "nothing was written")
-}
-
-func TestAnApplyThatIsKilledIsFinishedByTheSamePlan(t *testing.T) {
-	whole := approve(t)
-	whole.must(t, "apply", "--auto-approve", "--plan", whole.plan)
-	want := whole.counts(t)
-	kills := 0
-	for killed(t, kills, want) {
-		kills++
-	}
-	require.Greater(t, kills, 10, "requests of an apply")
-	t.Logf("killed after each of %d requests", kills-1)
-}
-
-// killed runs an apply that is killed once the server has handled n requests of
-// it, the last of them unanswered, and then the same plan again. It reports false
-// when the run ended before that.
-func killed(t *testing.T, n int, want map[string]int) bool {
-	x := approve(t)
-	c := x.command("apply", "--auto-approve", "--plan", x.plan, "--parallelism", "1")
-	dead := make(chan struct{})
-	kill := func() {
-		_ = c.Process.Kill()
-		<-dead
-	}
-	var seen atomic.Int32
-	before := func(*http.Request) bool {
-		switch int(seen.Add(1)) {
-		case n:
-			x.after.Store(&kill)
-		case n + 1:
-			kill()
-			return false
-		}
-		return true
-	}
-	x.before.Store(&before)
-	var out bytes.Buffer
-	c.Stdout, c.Stderr = &out, &out
-	require.NoError(t, c.Start())
-	err := c.Wait()
-	close(dead)
-	x.before.Store(nil)
-	x.after.Store(nil)
-	if err == nil {
-		require.Empty(t, cmp.Diff(want, x.counts(t)))
-		return false
-	}
-	require.Contains(t, err.Error(), "killed", out.String())
-
-	again := x.must(t, "apply", "--auto-approve", "--plan", x.plan)
-	require.NotContains(t, again, "failed")
-	require.Empty(t, cmp.Diff(want, x.counts(t)), "after request %d", n)
-	require.Contains(t, x.must(t, "plan", "--detailed-exitcode"), "No changes.")
-	return true
 }
