@@ -105,7 +105,7 @@ func TestWhereTheTokenComesFrom(t *testing.T) {
 func TestEveryFlagHasAVariable(t *testing.T) {
 	env := []string{
 		"PROXBOX_SYNC_SELECT=ProxmoxStorage/a,b", "PROXBOX_SYNC_NO_DECRYPT=true", "PROXBOX_SYNC_TIMEOUT=5s",
-		"PROXBOX_SYNC_ALLOWED_ORIGINS=https://a.example,https://b.example", "PROXBOX_SYNC_PARALLELISM=2",
+		"PROXBOX_SYNC_ALLOWED_ORIGINS=https://a.example,https://b.example", "PROXBOX_SYNC_PARALLELISM=2", "PROXBOX_SYNC_BATCH_SIZE=20",
 		"PROXBOX_SYNC_HEADER=X-A: 1, 2\nX-B: 3", "PROXBOX_SYNC_SEND_SECRETS=true", "PROXBOX_SYNC_FORMAT=json",
 		"PROXBOX_SYNC_DETAILED_EXITCODE=1", "PROXBOX_SYNC_LOG_LEVEL=debug",
 	}
@@ -116,6 +116,7 @@ func TestEveryFlagHasAVariable(t *testing.T) {
 	require.Equal(t, "debug", g.LogLevel)
 	require.Equal(t, "5s", p.Timeout.String())
 	require.Equal(t, 2, p.Parallelism)
+	require.Equal(t, 20, p.BatchSize)
 	require.Empty(t, cmp.Diff(originsFlag{"https://a.example", "https://b.example"}, p.AllowedOrigins))
 	require.Empty(t, cmp.Diff([]string{"X-A: 1, 2", "X-B: 3"}, p.Header))
 	require.Empty(t, cmp.Diff(secretsFlag{""}, p.SendSecrets))

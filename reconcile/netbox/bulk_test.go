@@ -245,7 +245,7 @@ func TestDeletesThatAnOlderServerPassesOver(t *testing.T) {
 		version string
 		looks   int
 		want    reconcile.Verdict
-	}{{"4.5.9", 2, reconcile.Refused}, {"4.7.3", 1, reconcile.Done}, {"", 2, reconcile.Refused}} {
+	}{{"4.5.9", 2, reconcile.Refused}, {"4.6.2", 2, reconcile.Refused}, {"4.7.3", 1, reconcile.Done}, {"", 2, reconcile.Refused}} {
 		left := []int{1, 2, 3}
 		f := newFake(t, tc.version, func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodDelete {

@@ -77,18 +77,24 @@ func rowsOf(batch []item) []reconcile.RowID {
 	return rows
 }
 
-// namesMissing is the NetBox that refuses a bulk delete which names an object
-// that is not there, or that the token may not delete. Older ones answer that
-// all is deleted and pass over it.
-var namesMissing = []int{4, 7, 3}
+// namesEach is the NetBox from which on a refused batch names the objects at
+// fault, also those that are not there or that the token may not touch. Older
+// ones pass over them in silence, or say of all what holds for one.
+var namesEach = []int{4, 7, 3}
+
+func (s *sending) namesEach() bool {
+	instance, err := s.Instance(s.ctx)
+	v, known := versionNumbers(instance.NetBoxVersion)
+	return err == nil && known && slices.Compare(v, namesEach) >= 0
+}
 
 // deleted hands over the outcomes of a batch of deletes that the server says it
 // carried out. Where it may have passed over some, they are looked at again. Who
 // deleted one that was gone already is not known.
 func (s *sending) deleted(batch []item, o reconcile.Outcome) {
 	left := versions{}
-	instance, err := s.Instance(s.ctx)
-	if v, known := versionNumbers(instance.NetBoxVersion); err != nil || !known || slices.Compare(v, namesMissing) < 0 {
+	if !s.namesEach() {
+		var err error
 		// Also after an interrupt: the deletes were sent.
 		if left, err = s.look(context.WithoutCancel(s.ctx), s.target, rowsOf(batch)); err != nil {
 			s.all(batch, uncertain(o, "the server says that they are deleted, and cannot be asked again: "+err.Error()), nil)

@@ -47,11 +47,10 @@ func (s *sending) narrow(batch []item, r *refusal) {
 }
 
 // lacksPermission reports whether a refusal speaks of the kind, not of an
-// object: then each write would be refused alike. Newer servers name the objects
-// that they mean; older ones say the same of one among many.
+// object: then each write would be refused alike. Older servers say the same of
+// one among many.
 func (s *sending) lacksPermission(r *refusal) bool {
-	modern, known := s.modern()
-	return r.Status == http.StatusForbidden && known && modern &&
+	return r.Status == http.StatusForbidden && s.namesEach() &&
 		len(r.Messages) == 1 && r.Messages[0] == reconcile.FieldMessage{Text: lacksPermission + "."}
 }
 

@@ -101,6 +101,7 @@ func TestWhatConcernsEveryWriteIsAskedOnce(t *testing.T) {
 		{"no permission for the kind", "4.7.3", `{"detail": "You do not have permission to perform this action."}`, 403, 1, false},
 		{"a token that is refused", "4.7.3", `{"detail": "Token expired"}`, 403, 1, true},
 		{"a server that takes no lists", "4.7.3", `{"detail": "Method \"POST\" not allowed."}`, 405, 1 + 20, false},
+		{"a server of 4.6 may mean one of them", "4.6.2", `{"detail": "You do not have permission to perform this action."}`, 403, 39, false},
 		{"an old server may mean one of them", "4.5.9", `{"detail": "You do not have permission to perform this action."}`, 403, 39, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
