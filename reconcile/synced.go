@@ -114,7 +114,7 @@ func (x *synced) warning(kind string) Diagnostic {
 	if len(x.settings) > 0 {
 		decides = fmt.Sprintf("the plugin's setting %s decides", names(x.settings))
 	}
-	return Diagnostic{Severity: Warning, Code: "synced-field", Pos: x.pos, Object: kind, Summary: summary,
+	return Diagnostic{Severity: Warning, Trouble: ServerSide, Code: "synced-field", Pos: x.pos, Object: kind, Summary: summary,
 		Detail: "it and the manifests may go on undoing each other's work (" + decides +
 			"): declare only what it leaves alone, or use ignoreChanges"}
 }

@@ -33,6 +33,7 @@ func disputes(t *testing.T, m *memory, text string, o reconcile.PlanOptions) []s
 	for _, d := range diags {
 		if d.Code == "synced-field" {
 			require.Equal(t, reconcile.Warning, d.Severity)
+			require.Equal(t, reconcile.ServerSide, d.Trouble, "no fault of the manifests: --fail-on does not count it")
 			out = append(out, fmt.Sprintf("%d:%d %s: %s", d.Pos.Line, d.Pos.Column, d.Object, d.Summary))
 		}
 	}
