@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf8"
 
@@ -116,48 +117,67 @@ func hostileDocuments(t testing.TB, s string) map[string]render.Document {
 	}
 }
 
+// shape is what of a report must not depend on names.
+func shape(t *testing.T, format, text string) string {
+	t.Helper()
+	switch format {
+	case "json":
+		require.True(t, json.Valid([]byte(text)), text)
+	case "markdown":
+		return markdownShape(t, text)
+	case "html":
+		return htmlShape(t, text)
+	case "github":
+		return annotationShape(t, text)
+	case "junit":
+		return xmlShape(t, text)
+	}
+	return ""
+}
+
+// shapes are those of the reports of a name, by format and document.
+func shapes(t *testing.T, name string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for document, d := range hostileDocuments(t, name) {
+		for _, format := range render.Formats() {
+			got := written(t, format, d)
+			require.True(t, utf8.ValidString(got))
+			out[format+" of a "+document] = shape(t, format, got)
+			if format == "github" {
+				continue // its commands are its own: annotationShape reads them
+			}
+			for line := range strings.SplitSeq(got, "\n") {
+				require.Empty(t, harmful(line), "%s of a %s", format, document)
+			}
+		}
+	}
+	return out
+}
+
 // Whatever a name is, a report of it has the parts of a report of a good one.
 func TestHostileNamesChangeNoReport(t *testing.T) {
-	want := map[string]string{}
-	shape := func(t *testing.T, format, name, text string) string {
-		switch format {
-		case "json":
-			require.True(t, json.Valid([]byte(text)), text)
-		case "markdown":
-			return markdownShape(t, text)
-		case "html":
-			return htmlShape(t, text)
-		case "github":
-			return annotationShape(t, text)
-		case "junit":
-			return xmlShape(t, text)
-		}
-		return ""
-	}
-	for name, d := range hostileDocuments(t, benign) {
-		for _, format := range render.Formats() {
-			want[format+name] = shape(t, format, name, written(t, format, d))
-		}
-	}
+	want := shapes(t, benign)
 	for why, s := range hostile {
 		t.Run(why, func(t *testing.T) {
-			for name, d := range hostileDocuments(t, s) {
-				for _, format := range render.Formats() {
-					got := written(t, format, d)
-					require.True(t, utf8.ValidString(got))
-					if diff := cmp.Diff(want[format+name], shape(t, format, name, got)); diff != "" {
-						t.Errorf("%s of a %s has other parts (-want +got):\n%s\n%s", format, name, diff, got)
-					}
-					if format == "github" {
-						continue // its commands are its own: annotationShape reads them
-					}
-					for line := range strings.SplitSeq(got, "\n") {
-						require.Empty(t, harmful(line), "%s of a %s", format, name)
-					}
-				}
-			}
+			require.Empty(t, cmp.Diff(want, shapes(t, s)))
 		})
 	}
+}
+
+func FuzzReports(f *testing.F) {
+	for _, s := range hostile {
+		f.Add(s)
+	}
+	var once sync.Once
+	var want map[string]string
+	f.Fuzz(func(t *testing.T, s string) {
+		if s == "" {
+			t.Skip() // an empty name leaves parts out
+		}
+		once.Do(func() { want = shapes(t, benign) })
+		require.Empty(t, cmp.Diff(want, shapes(t, s)))
+	})
 }
 
 // merged joins what follows itself: a text of several lines may be several entries.
