@@ -52,6 +52,7 @@ func (a *app) owner(f ownerFlag, p *project) (string, error) {
 	if owner != "" && !ownerPattern.MatchString(owner) {
 		return "", usagef("--owner: must be at most 100 letters, digits, dots, underscores, slashes and hyphens")
 	}
+	a.report.owner = owner
 	return owner, nil
 }
 

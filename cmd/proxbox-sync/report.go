@@ -30,8 +30,9 @@ type reporting struct {
 	format  string // of standard output
 	taken   bool   // standard output is somebody else's
 	targets []reportTarget
-	shown   bool // standard output has the result
-	saved   bool // the files have it
+	owner   string // as far as the run knows it by now
+	shown   bool   // standard output has the result
+	saved   bool   // the files have it
 }
 
 // reportTarget is one --report.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -215,7 +216,7 @@ func (a *app) noResult(command any, code exitCode, f *failure) {
 		return
 	}
 	form, json := r.result()
-	out := &render.Failure{Format: form, ExitCode: int(code), Diagnostics: f.list}
+	out := &render.Failure{Format: form, ExitCode: int(code), Owner: cmp.Or(a.report.owner, a.env.Get(variable("owner"))), Diagnostics: f.list}
 	if f.err != nil {
 		out.Errors = []string{f.err.Error()}
 	}

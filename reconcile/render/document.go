@@ -47,6 +47,7 @@ func Write(w io.Writer, format string, d Document, s Style) error {
 type Failure struct {
 	Format      string // the JSON form that the command would have written
 	ExitCode    int
+	Owner       string // for finding the report again
 	Diagnostics reconcile.Diagnostics
 	Errors      []string // what no diagnostic says
 }
@@ -81,7 +82,7 @@ func (f *Failure) page() *page {
 	if word == "" {
 		word = "command"
 	}
-	g := &page{word: word, title: "No result", totals: fmt.Sprintf("The command failed (exit code %d): there is no result.", f.ExitCode), failed: true}
+	g := &page{word: word, owner: f.Owner, title: "No result", totals: fmt.Sprintf("The command failed (exit code %d): there is no result.", f.ExitCode), failed: true}
 	g.diagnosed(diagnostics(f.Diagnostics), nil)
 	for _, text := range f.Errors {
 		g.first = append(g.first, concern{level: bad, what: "error", text: Escape(text), step: -1})
