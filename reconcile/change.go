@@ -39,6 +39,8 @@ type Change struct {
 	// held are the declared fields that were as declared when the plan was made:
 	// the step stands on them, too.
 	held []*schema.Field
+	// managed are, for a delete, the fields beside the key that were managed.
+	managed []string
 	// namesakes are the rows that had the key of a create when the plan was made.
 	namesakes []RowID
 	// Takes is what a delete takes along beyond the plan's own deletes.

@@ -63,7 +63,7 @@ func (d *differing) compare(o *Object) *Change {
 	old, claim := d.own.admit(o)
 	switch meta := o.Doc.Meta; {
 	case meta.Absent:
-		return d.absence(o, old, claim)
+		return d.absence(o)
 	case meta.Release:
 		if o.Peer == nil || claim != ours {
 			return nil
@@ -94,12 +94,13 @@ func (d *differing) compare(o *Object) *Change {
 	return change
 }
 
-// absence deletes an object that must not exist.
-func (d *differing) absence(o *Object, old Marker, claim claim) *Change {
+// absence deletes an object that must not exist. A marker that protects it does so
+// whoever wrote it, and under whatever name the object has by now.
+func (d *differing) absence(o *Object) *Change {
 	if o.Peer == nil {
 		return nil
 	}
-	if claim == ours && old.Protect {
+	if m, form := markerOf(o.Peer); form == goodMarker && m.Protect {
 		d.diags = append(d.diags, Diagnostic{Severity: Error, Trouble: Policy, Code: "protected", Pos: o.Doc.Pos, Object: o.String(),
 			Summary: "it is protected and must not exist",
 			Detail:  "apply it once with metadata.protect: false, and delete it then"})
@@ -135,7 +136,7 @@ func (d *differing) fields(change *Change, old Marker, ignored []string) {
 	}
 	if d.own.carries(o) {
 		for i := range change.Fields {
-			change.Fields[i].Label = d.own.label(o, old, change.Fields[i])
+			change.Fields[i].Label = d.own.label(o, old, change.Fields[i], ignored)
 		}
 	}
 }

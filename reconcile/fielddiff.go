@@ -85,3 +85,13 @@ func overlay(want, have any, path []string) any {
 	}
 	return out
 }
+
+// without returns a field's value without what is ignored inside it.
+func without(field string, v any, ignored []string) any {
+	for _, path := range ignored {
+		if inner, ok := strings.CutPrefix(path, field+"."); ok {
+			v = overlay(v, nil, strings.Split(inner, "."))
+		}
+	}
+	return v
+}

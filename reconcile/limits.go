@@ -23,21 +23,29 @@ const DefaultDeletePercent = 30
 // limitFloor is the number of owned objects of a kind from which on percents count.
 const limitFloor = 10
 
-// check returns what a plan exceeds. owned counts the owned live objects by
-// kind before the plan.
-func (l Limits) check(p *Plan, owned map[string]int) Diagnostics {
+// check returns what a plan exceeds. owned counts the owned live objects by kind
+// before the plan; owns tells which of the deleted are among them.
+func (l Limits) check(p *Plan, owned map[string]int, owns func(*Object) bool) Diagnostics {
 	var diags Diagnostics
 	refuse := func(code, object, summary, flag string) {
 		diags = append(diags, Diagnostic{Severity: Error, Trouble: Policy, Code: code, Object: object, Summary: summary,
 			Detail: "if that is meant, allow it with " + flag})
 	}
-	deletes, updates, total := map[string]int{}, map[string]int{}, 0
+	deletes, updates, total := map[string]*deleteCount{}, map[string]int{}, 0
 	var cascading []string
 	for _, s := range p.Steps {
 		c := s.Change
 		switch {
 		case c.Action == Delete:
-			deletes[c.Object().Kind.Name]++
+			n := deletes[c.Object().Kind.Name]
+			if n == nil {
+				n = &deleteCount{owned: owned[c.Object().Kind.Name]}
+				deletes[c.Object().Kind.Name] = n
+			}
+			n.all++
+			if owns(c.Live) {
+				n.ours++
+			}
 			total += 1 + takenCount(c.Takes)
 			if len(c.Takes) > 0 {
 				cascading = append(cascading, c.Object().String())
@@ -60,24 +68,37 @@ func (l Limits) check(p *Plan, owned map[string]int) Diagnostics {
 		if len(cascading) > 0 {
 			refuse("cascading-delete", "", fmt.Sprintf("deleting %s takes other objects along, %d in all", strings.Join(first(cascading, 3), ", "), total), need)
 		}
-		for _, kind := range sortedKeys(deletes) {
-			l.checkKind(kind, deletes[kind], owned[kind], need, refuse)
-		}
+	}
+	for _, kind := range sortedKeys(deletes) {
+		l.checkKind(kind, *deletes[kind], need, refuse)
 	}
 	l.checkUpdates(p, updates, refuse)
 	return diags
 }
 
-func (l Limits) checkKind(kind string, deletes, owned int, need string, refuse func(code, object, summary, flag string)) {
-	percent := DefaultDeletePercent
+// deleteCount is how many objects of a kind are deleted, how many of them are the
+// owner's, and how many the owner has.
+type deleteCount struct{ all, ours, owned int }
+
+// checkKind holds the deletes of one kind to the defaults, which --max-deletes
+// lifts, and to a percentage that somebody asked for, which nothing lifts.
+func (l Limits) checkKind(kind string, n deleteCount, need string, refuse func(code, object, summary, flag string)) {
+	percent, of := DefaultDeletePercent, n.owned+n.all-n.ours
 	if l.MaxDeletePercent != nil {
 		percent = *l.MaxDeletePercent
 	}
 	switch {
-	case owned > 0 && deletes >= owned:
-		refuse("last-object", kind, fmt.Sprintf("all %d owned %s would be deleted", owned, kind), need)
-	case owned >= limitFloor && deletes*100 > owned*percent:
-		refuse("too-many-deletes", kind, fmt.Sprintf("%d of %d owned %s would be deleted, more than %d %%", deletes, owned, kind, percent), need)
+	case l.MaxDeletes == nil && n.ours > 0 && n.ours >= n.owned:
+		refuse("last-object", kind, fmt.Sprintf("all %d owned %s would be deleted", n.owned, kind), need)
+	case (l.MaxDeletes == nil || l.MaxDeletePercent != nil) && of >= limitFloor && n.all*100 > of*percent:
+		if l.MaxDeletes != nil {
+			need = "a higher --max-delete-percent, where the project file does not say less"
+		}
+		owned := "owned "
+		if n.ours < n.all {
+			owned = "owned or named "
+		}
+		refuse("too-many-deletes", kind, fmt.Sprintf("%d of %d %s%s would be deleted, more than %d %%", n.all, of, owned, kind, percent), need)
 	}
 }
 
@@ -88,7 +109,7 @@ func (l Limits) checkUpdates(p *Plan, updates map[string]int, refuse func(code, 
 	}
 	if l.MaxUpdates != nil && total > *l.MaxUpdates {
 		refuse("too-many-updates", "", fmt.Sprintf("%d objects would be changed; %d are allowed", total, *l.MaxUpdates),
-			fmt.Sprintf("--max-updates %d", total))
+			fmt.Sprintf("--max-updates %d, where the project file does not say less", total))
 	}
 	if l.MaxUpdatePercent == nil {
 		return

@@ -19,7 +19,7 @@ func (l *linking) match(kind *schema.Kind, objects []*Object) {
 	live := map[string][]*Object{}
 	if l.live != nil {
 		for _, o := range l.live.Objects[kind.Name] {
-			live[o.Key] = append(live[o.Key], o)
+			live[o.place()] = append(live[o.place()], o)
 		}
 	}
 	groups := map[string][]*Object{}
@@ -29,10 +29,11 @@ func (l *linking) match(kind *schema.Kind, objects []*Object) {
 		if o.Key == "" {
 			continue // a reference in the key was not found, which is reported
 		}
-		if len(groups[o.Key]) == 0 {
-			keys = append(keys, o.Key)
+		at := o.place()
+		if len(groups[at]) == 0 {
+			keys = append(keys, at)
 		}
-		groups[o.Key] = append(groups[o.Key], o)
+		groups[at] = append(groups[at], o)
 	}
 	for _, key := range keys {
 		l.matchGroup(groups[key], live[key])
@@ -46,6 +47,29 @@ func (l *linking) match(kind *schema.Kind, objects []*Object) {
 			l.missing(o)
 		}
 	}
+}
+
+// place is the key of an object and which objects the references in it lead to:
+// what is called the same below two namesakes is not the same.
+func (o *Object) place() string {
+	var b strings.Builder
+	b.WriteString(o.Key)
+	for _, name := range o.Kind.Resource.Key {
+		ref, ok := o.Fields[name].(Ref)
+		if !ok {
+			continue
+		}
+		row := ref.Row
+		if ref.Target != nil {
+			row = ref.Target.liveRow()
+		}
+		if row == 0 { // it is yet to be made: no live object refers to it
+			fmt.Fprintf(&b, "\x00%p", ref.Target)
+			continue
+		}
+		fmt.Fprintf(&b, "\x00%d", row)
+	}
+	return b.String()
 }
 
 func (l *linking) matchGroup(desired, live []*Object) {
@@ -197,14 +221,14 @@ func (l *linking) renameConflict(o, other *Object, summary, detail string) {
 // renameLive pairs an object with the live one of its old key; false means that
 // there is none and the object is matched by its key.
 func (l *linking) renameLive(o, old *Object, live map[string][]*Object) bool {
-	from := live[old.Key]
+	from := live[old.place()]
 	switch {
 	case len(from) == 0:
 		return false
-	case len(live[o.Key]) > 0:
+	case len(live[o.place()]) > 0:
 		l.diags = append(l.diags, Diagnostic{Severity: Error, Code: "rename-conflict", Pos: o.Doc.Pos, Object: o.String(),
 			Summary: fmt.Sprintf("renamedFrom: the server has both, the old %s and the new name", old.Display()),
-			Detail:  "remove metadata.renamedFrom if they are two objects; candidates: " + labels(append(slices.Clone(from), live[o.Key]...))})
+			Detail:  "remove metadata.renamedFrom if they are two objects; candidates: " + labels(append(slices.Clone(from), live[o.place()]...))})
 	case len(from) > 1:
 		l.severalLive(o, from)
 	default:

@@ -101,6 +101,7 @@ type objectStep struct {
 	marker        *RecordMarker
 	takes         string
 	linked        map[string]bool // fields that a later step of a create sets
+	steps         []*RecordStep
 }
 
 func byObject(steps []RecordStep) objectSteps {
@@ -114,9 +115,10 @@ func byObject(steps []RecordStep) objectSteps {
 			for field, v := range s.After {
 				old.after[field], old.linked[field] = v, true
 			}
+			old.steps = append(old.steps, s)
 			continue
 		}
-		x := &objectStep{id: s.ID, before: s.Before, after: s.After, marker: s.Marker, secrets: map[string]string{}, linked: map[string]bool{},
+		x := &objectStep{steps: []*RecordStep{s}, id: s.ID, before: s.Before, after: s.After, marker: s.Marker, secrets: map[string]string{}, linked: map[string]bool{},
 			takes: plainJSON(s.Takes)}
 		if len(s.Actions) > 0 {
 			x.action = s.Actions[0]
@@ -155,6 +157,7 @@ var rests = map[Action][]Action{Create: {Update, Mark}, Update: {Mark}}
 // step compares what the file does to an object with what is to be done now: all
 // of it, or the rest.
 func (m *moving) step(name string, saved, now *objectStep) {
+	found := len(m.diags)
 	switch {
 	case saved.action != now.action && !slices.Contains(rests[Action(saved.action)], Action(now.action)):
 		m.report(name, "", "another step", fmt.Sprintf("the file has %s, the plan now has %s", saved.text(), now.text()))
@@ -179,9 +182,12 @@ func (m *moving) step(name string, saved, now *objectStep) {
 			m.report(name, field, "a field more", fmt.Sprintf("the file does not change it; now it goes from %s to %s", plainJSON(was), plainJSON(now)))
 		case plainJSON(want) != plainJSON(now):
 			m.report(name, field, "another value", fmt.Sprintf("the file sets it to %s, the manifests now say %s", plainJSON(want), plainJSON(now)))
-		case saved.before != nil && plainJSON(saved.before[field]) != plainJSON(was):
+		case saved.action != string(Create) && plainJSON(saved.before[field]) != plainJSON(was):
 			m.report(name, field, "it moved", fmt.Sprintf("the plan was made from %s, the server now has %s", plainJSON(saved.before[field]), plainJSON(was)))
 		}
+	}
+	if saved.action == string(Delete) && plainJSON(saved.before) != plainJSON(now.before) {
+		m.report(name, "", "it moved", fmt.Sprintf("the plan was made from %s, the server now has %s", plainJSON(saved.before), plainJSON(now.before)))
 	}
 	for field, d := range now.secrets {
 		if want, ok := saved.secrets[field]; !ok || want != d {
@@ -200,7 +206,17 @@ func (m *moving) step(name string, saved, now *objectStep) {
 			m.reached(name, field, saved.after[field])
 		}
 	}
-	m.resumed = m.resumed || rest || left || len(now.secrets) < len(saved.secrets)
+	if rest || left || len(now.secrets) < len(saved.secrets) || len(now.steps) != len(saved.steps) {
+		m.resumed = true
+		return
+	}
+	for i := range now.steps {
+		a, b := saved.steps[i].bare(), now.steps[i].bare()
+		a.Index, a.Wave, a.Needs = b.Index, b.Wave, b.Needs // these depend on the other steps
+		if plainJSON(a) != plainJSON(b) && len(m.diags) == found {
+			m.report(name, "", "another step", "what the file says of it is not what the plan now says: "+firstDifference(a, b))
+		}
+	}
 }
 
 // finishes reports whether a step sets what a create that is done left for later,

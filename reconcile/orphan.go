@@ -94,16 +94,22 @@ func (w *owning) ownedCounts(live *State) map[string]int {
 	counts := map[string]int{}
 	for kind, objects := range live.Objects {
 		for _, o := range objects {
-			if !w.carries(o) {
-				counts[kind]++
-				continue
-			}
-			if _, claim := w.claim(o); claim == ours {
+			if w.owns(o) {
 				counts[kind]++
 			}
 		}
 	}
 	return counts
+}
+
+// owns reports whether a live object counts as this owner's: where objects can't
+// carry a marker, all do.
+func (w *owning) owns(o *Object) bool {
+	if !w.carries(o) {
+		return true
+	}
+	_, claim := w.claim(o)
+	return claim == ours
 }
 
 // unmanaged counts, by kind, the live objects that are nobody's business here:

@@ -142,16 +142,17 @@ func (w *owning) digests(m Marker) map[string]string {
 }
 
 // label tells who made a difference: the manifests, the server, or both.
-func (w *owning) label(o *Object, m Marker, fc FieldChange) string {
+// What is ignored inside the field was never recorded.
+func (w *owning) label(o *Object, m Marker, fc FieldChange, ignored []string) string {
 	recorded, ok := w.digests(m)[fc.Name]
 	if !ok {
 		return Adoption
 	}
 	f := fc.digestField()
 	switch {
-	case o.recordedAs(recorded, f, fc.Name, fc.from):
+	case o.recordedAs(recorded, f, fc.Name, without(fc.Name, fc.from, ignored)):
 		return Intent
-	case o.recordedAs(recorded, f, fc.Name, fc.wire):
+	case o.recordedAs(recorded, f, fc.Name, without(fc.Name, fc.wire, ignored)):
 		return Drift
 	}
 	return Both
@@ -214,10 +215,10 @@ func (w *owning) next(o *Object, old Marker, known claim, sent map[string]bool, 
 			entries, _ := v.(map[string]any)
 			for entry, value := range entries {
 				path := name + "." + entry
-				m.Fields[path] = o.fieldDigest(&schema.Field{Class: schema.JSON}, path, customValue(value))
+				m.Fields[path] = o.fieldDigest(&schema.Field{Class: schema.JSON}, path, without(path, customValue(value), ignored))
 			}
 		default:
-			m.Fields[name] = o.fieldDigest(f, name, v)
+			m.Fields[name] = o.fieldDigest(f, name, without(name, v, ignored))
 		}
 	}
 	if known == theirs && o.Kind.Resource.Mode == schema.Singleton && !w.TakeOwnership {

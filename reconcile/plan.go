@@ -64,6 +64,9 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 	}
 	orphans := own.orphans(live)
 	changes := append(difference.Changes, prune(orphans)...)
+	if err := seeDeleted(ctx, set, server, live, changes); err != nil {
+		return nil, diags, err
+	}
 	c := &cascading{ctx: ctx, set: set, server: server, own: own, live: live}
 	if err := c.takes(changes); err != nil {
 		return nil, diags, err
@@ -83,8 +86,8 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 	if err := noteApprovals(ctx, plan, server); err != nil {
 		return nil, diags, err
 	}
-	refusals = append(refusals, c.diags...)
-	refusals = append(refusals, o.Ownership.Limits.check(plan, own.ownedCounts(live))...)
+	refusals = append(append(refusals, c.diags...), bereft(selected, changes)...)
+	refusals = append(refusals, o.Ownership.Limits.check(plan, own.ownedCounts(live), own.owns)...)
 	plan.Diagnostics = Lint(set, selected, append(append(diags, fights(selected, o.Desired.IgnoreChanges, plan)...), refusals...), o.Lint)
 	return plan, plan.Diagnostics, nil
 }

@@ -272,7 +272,7 @@ func (s *Step) Record() RecordStep {
 		out.Before = map[string]any{}
 	}
 	if c.Action == Delete {
-		out.Before = shownKey(c.Live)
+		out.Before = shownDeleted(c)
 	} else {
 		out.After = map[string]any{}
 	}
@@ -329,12 +329,14 @@ func (s *Step) actions() []string {
 
 func markerDigest(value any) string { return digest("marker", string(appendExact(nil, value))) }
 
-// shownKey is the key of an object that is deleted: with the marker, all that a
-// delete stands on.
-func shownKey(live *Object) map[string]any {
+// shownDeleted are the key and the managed fields of an object that is deleted:
+// with the marker, all that a delete stands on.
+func shownDeleted(c *Change) map[string]any {
 	out := map[string]any{}
-	for _, name := range live.Kind.Resource.Key {
-		out[name] = Shown(live.Fields[name])
+	for _, name := range slices.Concat(c.Live.Kind.Resource.Key, c.managed) {
+		if v, read := c.Live.Fields[name]; read {
+			out[name] = Shown(v)
+		}
 	}
 	return out
 }

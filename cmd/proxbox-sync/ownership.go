@@ -144,7 +144,9 @@ func (a *app) limits(y *policy, f policyFlags, p *project) error {
 			a.loose(y, "max-delete-percent", fmt.Sprintf("%d %% of a kind may be deleted, by default %d", percent, usual))
 		}
 	}
-	l.MaxDeletePercent = y.lower(&percent, p.Limits.MaxDeletePercent)
+	if lower := y.lower(&percent, p.Limits.MaxDeletePercent); f.MaxDeletePercent != nil || lower != &percent {
+		l.MaxDeletePercent = lower // else the default, which --max-deletes lifts
+	}
 	l.MaxUpdates = y.lower(f.MaxUpdates, p.Limits.MaxUpdates)
 	l.MaxUpdatePercent = y.lower(f.MaxUpdatePercent, p.Limits.MaxUpdatePercent)
 	return nil

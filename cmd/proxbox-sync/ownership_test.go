@@ -49,19 +49,19 @@ func TestTheProjectFileOnlyTightens(t *testing.T) {
 		file      string
 		want      string
 	}{
-		{"nothing is said", nil, nil, "", "prune=false deletes=- ceiling=- share=30 updates=-/-"},
-		{"the file asks to prune", nil, nil, "prune: true", "prune=true deletes=- ceiling=- share=30 updates=-/- loose-setting"},
-		{"the job forbids it", []string{"PROXBOX_SYNC_PRUNE=false"}, nil, "prune: true", "prune=false deletes=- ceiling=- share=30 updates=-/- no-effect"},
-		{"a flag forbids it", nil, []string{"--no-prune"}, "prune: true", "prune=false deletes=- ceiling=- share=30 updates=-/- no-effect"},
-		{"the file is stricter than the job", []string{"PROXBOX_SYNC_PRUNE=true"}, nil, "prune: false", "prune=false deletes=- ceiling=- share=30 updates=-/-"},
-		{"a flag decides alone", nil, []string{"--prune"}, "prune: false", "prune=true deletes=- ceiling=- share=30 updates=-/- loose-setting"},
-		{"a number in the file bounds and allows nothing", nil, nil, "limits: {max_deletes: 50}", "prune=false deletes=- ceiling=50 share=30 updates=-/-"},
-		{"both bound", nil, []string{"--max-deletes=9"}, "limits: {max_deletes: 50}", "prune=false deletes=9 ceiling=50 share=30 updates=-/- loose-setting"},
-		{"a share above the default is not the file's to give", nil, nil, "limits: {max_delete_percent: 90}", "prune=false deletes=- ceiling=- share=30 updates=-/- no-effect"},
+		{"nothing is said", nil, nil, "", "prune=false deletes=- ceiling=- share=- updates=-/-"},
+		{"the file asks to prune", nil, nil, "prune: true", "prune=true deletes=- ceiling=- share=- updates=-/- loose-setting"},
+		{"the job forbids it", []string{"PROXBOX_SYNC_PRUNE=false"}, nil, "prune: true", "prune=false deletes=- ceiling=- share=- updates=-/- no-effect"},
+		{"a flag forbids it", nil, []string{"--no-prune"}, "prune: true", "prune=false deletes=- ceiling=- share=- updates=-/- no-effect"},
+		{"the file is stricter than the job", []string{"PROXBOX_SYNC_PRUNE=true"}, nil, "prune: false", "prune=false deletes=- ceiling=- share=- updates=-/-"},
+		{"a flag decides alone", nil, []string{"--prune"}, "prune: false", "prune=true deletes=- ceiling=- share=- updates=-/- loose-setting"},
+		{"a number in the file bounds and allows nothing", nil, nil, "limits: {max_deletes: 50}", "prune=false deletes=- ceiling=50 share=- updates=-/-"},
+		{"both bound", nil, []string{"--max-deletes=9"}, "limits: {max_deletes: 50}", "prune=false deletes=9 ceiling=50 share=- updates=-/- loose-setting"},
+		{"a share above the default is not the file's to give", nil, nil, "limits: {max_delete_percent: 90}", "prune=false deletes=- ceiling=- share=- updates=-/- no-effect"},
 		{"a lower one is", nil, []string{"--max-delete-percent=60"}, "limits: {max_delete_percent: 10}", "prune=false deletes=- ceiling=- share=10 updates=-/- loose-setting"},
 		{"between the two", nil, []string{"--max-delete-percent=60"}, "limits: {max_delete_percent: 50}", "prune=false deletes=- ceiling=- share=50 updates=-/- loose-setting"},
 		{"updates are bounded by whoever says less", []string{"PROXBOX_SYNC_MAX_UPDATES=5"}, nil, "limits: {max_updates: 7, max_update_percent: 20}",
-			"prune=false deletes=- ceiling=- share=30 updates=5/20 no-effect"},
+			"prune=false deletes=- ceiling=- share=- updates=5/20 no-effect"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			got, err := policyOf(t, c.env, c.args, c.file)
