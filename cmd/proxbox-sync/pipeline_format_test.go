@@ -164,6 +164,7 @@ func TestEachJobHoldsNoMoreThanItsRowSays(t *testing.T) {
 		"netbox-plan.yaml check": nil, "netbox-plan.yaml plan": {"netbox-plan", "NETBOX_TOKEN"}, "netbox-plan.yaml comment": nil,
 		"netbox-apply.yaml approved": nil, "netbox-apply.yaml apply": {"netbox-apply", "NETBOX_TOKEN", "SOPS_AGE_KEY"},
 		"netbox-nightly.yaml drift": {"netbox-plan", "NETBOX_TOKEN"}, "netbox-nightly.yaml issue": nil,
+		"netbox-nightly.yaml rehearsal": {"netbox-rehearsal", "SOPS_AGE_KEY"}, ".gitlab-ci.yml rehearsal": {"netbox/rehearsal"},
 		".gitlab-ci.yml check": nil, ".gitlab-ci.yml plan": {"netbox/plan"}, ".gitlab-ci.yml note": {"netbox/note"},
 		".gitlab-ci.yml approved": {"netbox/approved"}, ".gitlab-ci.yml apply": {"netbox/apply"}, ".gitlab-ci.yml drift": {"netbox/plan"},
 	}

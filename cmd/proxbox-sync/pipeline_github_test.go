@@ -53,6 +53,8 @@ func (w *ciWorld) ghSecrets(environment string) map[string]string {
 		return map[string]string{"NETBOX_TOKEN": viewToken}
 	case "netbox-apply":
 		return map[string]string{"NETBOX_TOKEN": writeToken, "SOPS_AGE_KEY": w.key}
+	case "netbox-rehearsal":
+		return map[string]string{"SOPS_AGE_KEY": w.key}
 	}
 	return nil
 }

@@ -51,6 +51,8 @@ func (w *ciWorld) glSecrets(environment string) map[string]string {
 		return map[string]string{"READ_TOKEN": w.platform.token("read", "project_42_bot_2", map[string]string{"api": "read", "artifacts": "read"})}
 	case "netbox/apply":
 		return map[string]string{"NETBOX_TOKEN": writeToken, "SOPS_AGE_KEY": w.key}
+	case "netbox/rehearsal":
+		return map[string]string{"SOPS_AGE_KEY": w.key}
 	}
 	return nil
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -89,6 +91,24 @@ func storiesOfGitHub(t *testing.T, ran *sync.Map) {
 	t.Run("drift", func(t *testing.T) { w.ghDrift(t) })
 }
 
+// rehearsed: everything comes back on an empty NetBox, which isn't the real one
+// and ends with the job; without the key nothing does.
+func (w *ciWorld) rehearsed(t *testing.T, job ended) {
+	t.Helper()
+	server := regexp.MustCompile(`Server: http://(127\.0\.0\.1:\d+)`).FindStringSubmatch(job.log)
+	require.NotNil(t, server, job.log)
+	require.NotContains(t, job.log, w.url)
+	_, err := net.Dial("tcp", server[1])
+	require.Error(t, err, "the sandbox has ended")
+	require.Zero(t, w.writes.Load(), "the real NetBox is left alone")
+	if w.key == "" {
+		require.Equal(t, int(exitSecrets), job.code, job.log)
+		return
+	}
+	require.Equal(t, "success", job.result, job.log)
+	require.Contains(t, job.log, "No changes. All 12 objects are as the manifests say.")
+}
+
 // ghStale: something moved between plan and merge. Nothing is written; main is
 // planned anew by hand, and that is applied.
 func (w *ciWorld) ghStale(t *testing.T, manifest string) {
@@ -148,15 +168,18 @@ func (w *ciWorld) ghFork(t *testing.T) {
 	require.Equal(t, "skipped", jobs["comment"].result)
 }
 
-// ghDrift: an issue is opened once, updated, and closed.
+// ghDrift: an issue is opened once, updated, and closed, however the rehearsal ends.
 func (w *ciWorld) ghDrift(t *testing.T) {
+	w.writes.Store(0)
 	nightly := func() {
 		t.Helper()
 		jobs := w.ghRun(t, "netbox-nightly", onMain("schedule"))
 		require.Equal(t, "success", jobs["drift"].result, jobs["drift"].log)
 		require.Equal(t, "success", jobs["issue"].result, jobs["issue"].log)
+		w.rehearsed(t, jobs["rehearsal"])
 	}
 	nightly()
+	w.key = ""
 	require.Empty(t, w.platform.issues)
 	w.behindItsBack(t, "snippets")
 	nightly()
@@ -216,9 +239,14 @@ func storiesOfGitLab(t *testing.T, ran *sync.Map) {
 	t.Run("a plan that does not hold", func(t *testing.T) { w.glStale(t) })
 	t.Run("what was not approved", func(t *testing.T) { w.glNotApproved(t) })
 	t.Run("drift", func(t *testing.T) {
-		succeed(w.glRun(t, onDefaultBranch("schedule"), ""), "drift")
-		w.behindItsBack(t, "snippets")
+		w.writes.Store(0)
 		jobs := w.glRun(t, onDefaultBranch("schedule"), "")
+		succeed(jobs, "drift", "rehearsal")
+		w.rehearsed(t, jobs["rehearsal"])
+		w.behindItsBack(t, "snippets")
+		w.key = ""
+		jobs = w.glRun(t, onDefaultBranch("schedule"), "")
+		w.rehearsed(t, jobs["rehearsal"])
 		require.Equal(t, int(exitChanges), jobs["drift"].code)
 		require.Contains(t, jobs["drift"].log, "snippets")
 	})

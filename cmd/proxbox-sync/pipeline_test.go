@@ -17,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -117,6 +118,7 @@ func (w *ciWorld) bash(t *testing.T, name, dir, script string, path []string, en
 	for _, k := range slices.Sorted(maps.Keys(env)) {
 		c.Env = append(c.Env, k+"="+env[k])
 	}
+	c.WaitDelay = 10 * time.Second // what a step starts ends with it, or its output stays open
 	out, err := c.CombinedOutput()
 	log.Write(out)
 	require.NotContains(t, string(out), "warning: the environment variable")
