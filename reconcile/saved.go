@@ -47,6 +47,21 @@ func (o *Object) meaning() string {
 	return b.String()
 }
 
+// Unsealed returns the record without what it says of the key of this run: whether
+// a secret was decrypted. Who has no key saves the same plan.
+func (r *Record) Unsealed() *Record {
+	out := *r
+	out.Steps = slices.Clone(r.Steps)
+	for i := range out.Steps {
+		s := &out.Steps[i]
+		s.Secrets = slices.Clone(s.Secrets)
+		for j := range s.Secrets {
+			s.Secrets[j].Sealed = false
+		}
+	}
+	return &out
+}
+
 // WithoutValues returns the record with digests in place of the values of fields:
 // of kind, key, field and value, so that equal records stay equal.
 func (r *Record) WithoutValues() *Record {

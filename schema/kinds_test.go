@@ -206,6 +206,18 @@ func TestHelpHasTheRulesInWords(t *testing.T) {
 	}
 }
 
+// A line that begins like a workflow command is escaped wherever it is shown, and
+// any word may come to begin a line.
+func TestNoRuleHasAWordThatBeginsLikeAWorkflowCommand(t *testing.T) {
+	for _, k := range Embedded().Kinds() {
+		for _, l := range k.Lint {
+			for _, word := range strings.Fields(l.Message + " " + l.Description) {
+				require.False(t, strings.HasPrefix(word, "::") || strings.HasPrefix(word, "##["), "%s, rule %s: %s", k.Name, l.Code, word)
+			}
+		}
+	}
+}
+
 // A filter that the server does not know is ignored there: the cascade would
 // then be said to take everything along.
 func TestCascadesAreCountedByFiltersThatTheServerKnows(t *testing.T) {

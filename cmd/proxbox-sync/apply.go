@@ -45,7 +45,7 @@ that the same file finishes an apply that broke off.`
 func (c *applyCommand) result() (string, bool) { return render.ReportFormat, c.Format == "json" }
 
 func (c *applyCommand) Run(a *app) error {
-	if err := a.beginReports(c.reportFlags, false); err != nil {
+	if err := a.beginReports(c.reportFlags, false, c.Plan); err != nil {
 		return err
 	}
 	if err := c.canAsk(a); err != nil {
@@ -129,7 +129,7 @@ func (a *app) digest(plan *reconcile.Plan, saved *saved) string {
 	if saved != nil {
 		return saved.digest
 	}
-	doc, err := render.NewPlanDocument(a.record(plan), plan.Diagnostics, 0)
+	doc, err := render.NewPlanDocument(a.record(plan).Unsealed(), plan.Diagnostics, 0)
 	if err != nil {
 		return ""
 	}

@@ -29,7 +29,7 @@ missing, and is no drift.`
 func (c *driftCommand) result() (string, bool) { return render.DriftFormat, c.Format == "json" }
 
 func (c *driftCommand) Run(a *app) error {
-	if err := a.beginReports(c.reportFlags, false); err != nil {
+	if err := a.beginReports(c.reportFlags, false, ""); err != nil {
 		return err
 	}
 	if err := c.needsOwner(a); err != nil {

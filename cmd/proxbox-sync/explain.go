@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -22,8 +23,12 @@ func (c *explainCommand) Run(a *app) error {
 	if rules := rulesOf(set, c.What); len(rules) > 0 {
 		return render.ExplainRule(a.stdout, rules, a.style())
 	}
-	if near := schema.Nearest(c.What, reconcile.RuleCodes(set)); near != "" && strings.ToLower(c.What) == c.What {
+	near := schema.Nearest(c.What, reconcile.RuleCodes(set))
+	switch {
+	case near != "" && strings.ToLower(c.What) == c.What:
 		return usagef("there is no rule %q; did you mean %s?", c.What, near)
+	case codePattern.MatchString(c.What) && schema.Nearest(c.What, kindNames(set)) == "":
+		return noRule(c.What, reconcile.RuleCodes(set))
 	}
 	name, field, one := strings.Cut(c.What, ".")
 	kind, err := findKind(set, name)
@@ -42,6 +47,21 @@ func (c *explainCommand) Run(a *app) error {
 		return usagef("%s has no field %q; %s", kind.Name, field, hint)
 	}
 	return render.ExplainField(a.stdout, set, kind, f, a.style())
+}
+
+// codePattern is the form of a rule's code. No kind has a name like that.
+var codePattern = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)+$`)
+
+// noRule names the rules that share a word with what somebody typed.
+func noRule(code string, codes []string) error {
+	words := strings.Split(code, "-")
+	near := slices.DeleteFunc(codes, func(c string) bool {
+		return !slices.ContainsFunc(strings.Split(c, "-"), func(word string) bool { return slices.Contains(words, word) })
+	})
+	if len(near) == 0 {
+		return usagef("there is no rule %q; proxbox-sync explain KIND lists those of a kind", code)
+	}
+	return usagef("there is no rule %q; did you mean %s?", code, strings.Join(near, " or "))
 }
 
 // rulesOf returns the risk rules of that code.

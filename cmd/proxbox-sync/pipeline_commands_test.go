@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -173,14 +174,16 @@ func standInGh(args []string) error {
 
 func standInCurl(args []string) error {
 	r := call{method: http.MethodGet, fields: url.Values{}}
-	fails := false
+	fails, follows := false, false
 	for i := 0; i < len(args); i++ {
 		var err error
 		value := func() string { i++; return args[i] }
 		switch arg := args[i]; {
 		case arg == "--fail":
 			fails = true
-		case arg == "--silent", arg == "--show-error", arg == "--location":
+		case arg == "--silent", arg == "--show-error":
+		case arg == "--location":
+			follows = true
 		case arg == "--proto", arg == "--retry":
 			value()
 		case arg == "--output":
@@ -205,6 +208,9 @@ func standInCurl(args []string) error {
 	}
 	if !fails {
 		return fmt.Errorf("curl without --fail takes an error page for the answer")
+	}
+	if follows && r.token != "" {
+		return errors.New("curl: a redirect would take the token along")
 	}
 	data, err := r.do()
 	if err != nil {

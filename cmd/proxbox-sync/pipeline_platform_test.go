@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -103,7 +107,7 @@ func (p *platform) serveGitLab(w http.ResponseWriter, r *http.Request, path stri
 	case r.Method == "GET" && path == "user":
 		p.answer(w, p.may(r, "read", "api"), row{"username": name})
 	case r.Method == "GET" && path == request:
-		p.answer(w, p.may(r, "read", "api"), p.comments)
+		p.answer(w, p.may(r, "read", "api"), notesPage(p.comments, r.URL.Query()))
 	case r.Method == "POST" && path == request:
 		p.add(w, r, p.may(r, "write", "api"), &p.comments, row{"author": map[string]any{"username": name}})
 	case r.Method == "PUT" && strings.HasPrefix(path, request+"/"):
@@ -159,6 +163,23 @@ func (p *platform) merge(r *http.Request, into row) {
 		into[name] = v
 	}
 	into["updated_at"] = p.time()
+}
+
+// notesPage is the first page of GitLab's notes, in the order that is asked for.
+func notesPage(list []row, query url.Values) []row {
+	by := cmp.Or(query.Get("order_by"), "created_at")
+	list = slices.Clone(list) // as they were created
+	if by == "updated_at" {
+		slices.SortStableFunc(list, func(a, b row) int { return strings.Compare(a.text(by), b.text(by)) })
+	}
+	if query.Get("sort") != "asc" {
+		slices.Reverse(list)
+	}
+	size, err := strconv.Atoi(cmp.Or(query.Get("per_page"), "20"))
+	if err != nil {
+		return nil
+	}
+	return list[:min(len(list), size, 100)]
 }
 
 func open(list []row) []row {

@@ -39,8 +39,11 @@ func (w *ciWorld) ghMerge(head string) {
 }
 
 func (w *ciWorld) comment(t *testing.T) string {
-	require.Len(t, w.platform.comments, 2, "somebody's, and one of ours")
-	return w.platform.comments[1].text("body")
+	ours := slices.DeleteFunc(slices.Clone(w.platform.comments), func(r row) bool {
+		return r.text("user", "login") == "mallory" || r.text("author", "username") == "mallory"
+	})
+	require.Len(t, ours, 1, "beside somebody else's")
+	return ours[0].text("body")
 }
 
 func storiesOfGitHub(t *testing.T, ran *sync.Map) {
@@ -214,6 +217,10 @@ func storiesOfGitLab(t *testing.T, ran *sync.Map) {
 	w := newCIWorld(t, ran)
 	w.platform.comments = []row{{"id": 1.0, "author": map[string]any{"username": "mallory"}, "updated_at": w.platform.time(),
 		"body": fmt.Sprintf("<!-- proxbox-sync:plan:homelab -->\n<!-- approve job=1 head=%s digest=%s -->", headCommit1, strings.Repeat("0", 64))}}
+	for i := range 150 { // more than a page, before ours
+		w.platform.comments = append(w.platform.comments, row{"id": float64(i + 2), "author": map[string]any{"username": "mallory"},
+			"updated_at": w.platform.time(), "body": "What about this?"})
+	}
 	succeed := func(jobs map[string]ended, names ...string) {
 		t.Helper()
 		for name, job := range jobs {

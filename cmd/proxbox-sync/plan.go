@@ -43,7 +43,7 @@ func (c *planCommand) Run(a *app) error {
 	if c.Out == "-" && c.Format != "text" {
 		return usagef("--out - and --format %s both write to standard output", c.Format)
 	}
-	if err := a.beginReports(c.reportFlags, c.Out == "-"); err != nil {
+	if err := a.beginReports(c.reportFlags, c.Out == "-", c.Out); err != nil {
 		return err
 	}
 	until, err := c.until(time.Now())

@@ -40,8 +40,9 @@ type reportTarget struct{ format, file string }
 
 // beginReports checks the flags before anything is asked of a server: a report
 // that can't be written is noticed before an apply and not after. Standard output
-// may be taken by something else; the result goes to standard error then.
-func (a *app) beginReports(f reportFlags, taken bool) error {
+// may be taken by something else; the result goes to standard error then. plan is
+// the file of the command's saved plan, "" for none.
+func (a *app) beginReports(f reportFlags, taken bool, plan string) error {
 	a.report.format, a.report.taken = f.Format, taken
 	var targets []reportTarget
 	for _, text := range f.Report {
@@ -50,8 +51,10 @@ func (a *app) beginReports(f reportFlags, taken bool) error {
 		switch {
 		case !slices.Contains(render.Formats(), format) || file == "":
 			return usagef("--report %s: write it as FORM=FILE; the forms are %s", text, strings.Join(render.Formats(), ", "))
-		case slices.ContainsFunc(targets, func(other reportTarget) bool { return filepath.Clean(other.file) == filepath.Clean(file) }):
+		case slices.ContainsFunc(targets, func(other reportTarget) bool { return sameFile(other.file, file) }):
 			return usagef("--report: %s is named twice", file)
+		case plan != "" && file != "-" && sameFile(plan, file):
+			return usagef("--report %s: that is the file of the saved plan; write the report to another one", text)
 		case file == "-" && (taken || f.Format != "text"):
 			return usagef("--report %s: something else is written to standard output already", text)
 		}
@@ -64,6 +67,26 @@ func (a *app) beginReports(f reportFlags, taken bool) error {
 	}
 	a.report.targets = targets
 	return nil
+}
+
+// sameFile reports whether two names are of one file, also of one that is not
+// there yet.
+func sameFile(one, other string) bool {
+	if one == "-" || other == "-" {
+		return one == other
+	}
+	x, err := filepath.Abs(one)
+	y, bad := filepath.Abs(other)
+	if err != nil || bad != nil {
+		return filepath.Clean(one) == filepath.Clean(other)
+	}
+	return x == y || sameInode(x, y) || filepath.Base(x) == filepath.Base(y) && sameInode(filepath.Dir(x), filepath.Dir(y))
+}
+
+func sameInode(x, y string) bool {
+	one, err := os.Stat(x)
+	other, bad := os.Stat(y)
+	return err == nil && bad == nil && os.SameFile(one, other)
 }
 
 // fitForReport refuses what a report may not replace.
@@ -124,7 +147,7 @@ func (a *app) finish(err error, code exitCode) error {
 
 func (a *app) saveTo(t reportTarget, d render.Document) error {
 	var b bytes.Buffer
-	if err := render.Write(&b, t.format, d, a.reportStyle(render.Style{})); err != nil {
+	if err := render.Write(&b, t.format, d, a.reportStyle(render.Style{Whole: true})); err != nil {
 		return err
 	}
 	switch summary := a.env.Get(summaryVariable); {

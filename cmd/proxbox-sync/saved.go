@@ -20,7 +20,7 @@ const maxPlanBytes = 512 << 20
 // saveFlags say where a plan is saved, and how.
 type saveFlags struct {
 	Out          string `help:"Save the plan to this file, for apply --plan; - is standard output." placeholder:"FILE" group:"Saved plan"`
-	RedactValues bool   `help:"Save digests in place of the fields' values: a plan holds no secret, but hosts and user names." group:"Saved plan"`
+	RedactValues bool   `help:"Save digests in place of the fields' values. Keys stay: addresses, and names of endpoints, nodes and storage, where objects are known by them." group:"Saved plan"`
 	Expires      string `help:"Until when the saved plan may be applied: a time (RFC 3339), or how long from now on (24h)." placeholder:"TIME" group:"Saved plan"`
 }
 
@@ -48,7 +48,7 @@ func (f saveFlags) until(now time.Time) (string, error) {
 
 // save writes a plan to its file and returns the SHA-256 of the bytes.
 func (a *app) save(f saveFlags, plan *reconcile.Plan, record *reconcile.Record, code exitCode) (string, error) {
-	list := plan.Diagnostics
+	record, list := record.Unsealed(), plan.Diagnostics
 	if f.RedactValues {
 		record, list = record.WithoutValues(), list.WithoutTexts()
 	}

@@ -16,7 +16,7 @@ file says, and nothing about whether that is still so: apply --plan compares.`
 func (c *showCommand) result() (string, bool) { return render.PlanFormat, c.Format == "json" }
 
 func (c *showCommand) Run(a *app) error {
-	if err := a.beginReports(c.reportFlags, false); err != nil {
+	if err := a.beginReports(c.reportFlags, false, c.File); err != nil {
 		return err
 	}
 	s, err := a.readPlan(c.File, "")

@@ -15,7 +15,7 @@ func (d *PlanDocument) page() *page {
 	g.totals = d.Summary()
 	digest := d.FileDigest
 	if digest == "" {
-		_, digest, _ = PlanBytes(d) // what is left out where it can't be encoded is a line
+		digest = d.unsavedDigest()
 	}
 	g.fact("Digest", digest)
 	for i := range d.Steps {

@@ -23,6 +23,19 @@ func PlanBytes(d *PlanDocument) (data []byte, digest string, err error) {
 	return b.Bytes(), hex.EncodeToString(sum[:]), nil
 }
 
+// unsavedDigest is the SHA-256 of the file that plan --out would write, "" where
+// the plan can't be encoded.
+func (d *PlanDocument) unsavedDigest() string {
+	file := *d
+	file.Record = d.Record.Unsealed()
+	var err error
+	if file.Checksum, err = file.sum(); err != nil {
+		return ""
+	}
+	_, digest, _ := PlanBytes(&file)
+	return digest
+}
+
 // ReadPlan reads the bytes of a saved plan. It refuses whatever PlanBytes would
 // not have written: other members, another order, white space, a checksum that
 // is not the record's. It proves nothing of who wrote them.

@@ -14,6 +14,9 @@ type Style struct {
 	// Base is the folder, seen from the root of the repository, that the files of
 	// positions are relative to, with / between names; "" for the root itself.
 	Base string
+	// Whole is for text that stands alone: that of an apply begins with the plan,
+	// which on a terminal stands above it.
+	Whole bool
 }
 
 func (s Style) width() int {

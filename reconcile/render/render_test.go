@@ -182,6 +182,29 @@ func fates(plan *reconcile.Plan) *reconcile.Report {
 	}}
 }
 
+// A file says it all: what stands above a report on a terminal, and of many
+// objects that went well as many as leave room for the others.
+func TestReportTextAloneHasThePlan(t *testing.T) {
+	_, plan := world(t)
+	d := reportDocument(fates(plan))
+	got := text(t, func(w io.Writer) error { return render.Write(w, "text", d, render.Style{Whole: true}) })
+	above := text(t, func(w io.Writer) error { return render.Write(w, "text", planDocument(t, plan, 0), render.Style{}) })
+	below := text(t, func(w io.Writer) error { return render.Write(w, "text", d, render.Style{}) })
+	require.Empty(t, cmp.Diff(above+"\n"+below, got))
+
+	many := &reconcile.Report{Plan: plan}
+	for range 67 {
+		many.Steps = append(many.Steps, reconcile.StepReport{Step: plan.Steps[0], Result: reconcile.Applied})
+	}
+	got = text(t, func(w io.Writer) error {
+		return render.Write(w, "text", reportDocument(many), render.Style{Whole: true})
+	})
+	require.Equal(t, 50, strings.Count(got, "\napplied  "))
+	require.Contains(t, got, "\n... and 17 more applied\n")
+	got = text(t, func(w io.Writer) error { return render.Write(w, "text", reportDocument(many), render.Style{}) })
+	require.Equal(t, "\nApply: 67 applied.\n", got)
+}
+
 func TestReportText(t *testing.T) {
 	_, plan := world(t)
 	got := text(t, func(w io.Writer) error { return render.Write(w, "text", reportDocument(fates(plan)), render.Style{}) })

@@ -10,8 +10,8 @@ import (
 	"proxbox-sync/reconcile"
 )
 
-// listedApplied is up to how many successful steps a report names each; more
-// are counted only, so that what needs attention isn't lost.
+// listedApplied is up to how many successful steps a text names each; more are
+// counted only, so that what needs attention isn't lost.
 const listedApplied = 50
 
 // results are the fates of steps, in the order that a report shows them.
@@ -105,18 +105,28 @@ func Refused(plan *reconcile.Plan, record *reconcile.Record, list reconcile.Diag
 func (d *ReportDocument) data() any { return d }
 
 // text writes what happened to each step, why, how many ended how, and what
-// became of connections.
+// became of connections. Where no plan stands above, it begins with that.
 func (d *ReportDocument) text(p *printer) {
+	if p.style.Whole && d.Plan != nil {
+		(&PlanDocument{head: d.head, Record: d.Plan}).text(p)
+		p.line()
+	}
 	good := d.count(reconcile.Applied) + d.count(reconcile.AlreadyDone)
 	for _, kind := range results {
 		done := kind.result == reconcile.Applied || kind.result == reconcile.AlreadyDone
-		if done && good > listedApplied {
+		if done && good > listedApplied && !p.style.Whole {
 			continue
 		}
+		listed := 0
 		for i := range d.Steps {
-			if d.Steps[i].Result == resultWord(kind.result) {
-				p.fate(d, &d.Steps[i], kind.color)
+			if d.Steps[i].Result != resultWord(kind.result) || done && listed == listedApplied {
+				continue
 			}
+			p.fate(d, &d.Steps[i], kind.color)
+			listed++
+		}
+		if n := d.count(kind.result) - listed; n > 0 {
+			p.line("... and ", thousands(n), " more ", string(kind.result))
 		}
 	}
 	if len(d.Steps) > 0 {
