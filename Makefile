@@ -22,11 +22,11 @@ build: ## Build ./proxbox-sync as a release is built
 
 .PHONY: test
 test: ## Run all tests; they need nothing but Go
-	go test $(TESTFLAGS) ./...
+	go test -timeout 30m $(TESTFLAGS) ./...
 
 .PHONY: test-race
 test-race: ## Run all tests under the race detector (slow)
-	go test -race $(TESTFLAGS) ./...
+	go test -race -timeout 60m $(TESTFLAGS) ./...
 
 .PHONY: test-netbox
 test-netbox: ## Run the conformance tests against the NetBox of netbox-up
