@@ -58,12 +58,12 @@ rc=0
 packages=$(having TestConformance)
 [ -n "$packages" ] || die "there are no conformance tests"
 # shellcheck disable=SC2086 # several flags and packages
-go test -count=1 -timeout 30m -run '^TestConformance' ${TESTFLAGS-} $packages || rc=1
+go test -count=1 -timeout 60m -run '^TestConformance' ${TESTFLAGS-} $packages || rc=1
 packages=$(having TestRealNetBox)
 if [ -n "$packages" ]; then
   # shellcheck disable=SC2086
   NETBOX_URL=$PROXBOX_SYNC_TEST_NETBOX_URL NETBOX_TOKEN=$PROXBOX_SYNC_TEST_NETBOX_TOKEN \
     NETBOX_TOKEN_V1=$PROXBOX_SYNC_TEST_NETBOX_TOKEN_V1 \
-    go test -count=1 -timeout 30m -run '^TestRealNetBox' ${TESTFLAGS-} $packages || rc=1
+    go test -count=1 -timeout 60m -run '^TestRealNetBox' ${TESTFLAGS-} $packages || rc=1
 fi
 exit "$rc"
