@@ -35,6 +35,8 @@ type Member struct {
 	Name  string
 	Pos   Position // of the name
 	Value *Node
+	// Patched says, in a merged spec, that the value comes from a patch document.
+	Patched bool
 }
 
 // Member returns the value under name, or nil.
@@ -58,6 +60,9 @@ type Document struct {
 	Pos     Position // where the object begins: the document, or the item
 	Meta    Metadata
 	Spec    *Node // a Mapping
+	// Unfilled are the secret fields that a patch document names and leaves null:
+	// a place that somebody has yet to fill in.
+	Unfilled []string
 }
 
 // Metadata says how the tool treats an object.

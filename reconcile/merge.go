@@ -120,10 +120,13 @@ func (d *desiring) apply(base, patch *Object, by map[string]Position) {
 			node = mergeNode(old, m.Value)
 			value = plain(node)
 		}
-		setMember(&spec, Member{Name: m.Name, Pos: m.Pos, Value: node})
+		setMember(&spec, Member{Name: m.Name, Pos: m.Pos, Value: node, Patched: true})
 		if isNull(m.Value) {
 			removeMember(&spec, m.Name)
 			delete(base.Fields, m.Name)
+			if f.WriteOnly {
+				merged.Unfilled = append(slices.Clone(merged.Unfilled), m.Name)
+			}
 			continue
 		}
 		base.Fields[m.Name] = value

@@ -144,6 +144,9 @@ type Ref struct {
 	// OnDelete says what happens to the holder when the target is deleted:
 	// "cascade", "null" or "refuse".
 	OnDelete string `json:"onDelete"`
+	// Assigned says that the server takes only a target that is assigned to the
+	// holder (an address on one of its interfaces), which no manifest can do.
+	Assigned bool `json:"assigned"`
 }
 
 // Synced is the vendor keyword x-synced: the plugin's own synchronisation

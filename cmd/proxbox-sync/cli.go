@@ -16,6 +16,7 @@ type cli struct {
 	Apply      applyCommand      `cmd:"" help:"Make the server as the manifests say."`
 	Show       showCommand       `cmd:"" help:"Show a saved plan."`
 	Drift      driftCommand      `cmd:"" help:"Show what somebody changed on the server."`
+	Export     exportCommand     `cmd:"" help:"Write what is live as manifests."`
 	Init       initCommand       `cmd:"" help:"Make the custom field that records what is managed."`
 	Get        getCommand        `cmd:"" help:"Show live objects."`
 	Doctor     doctorCommand     `cmd:"" help:"Check URL, TLS, token and permissions."`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -116,4 +117,22 @@ func (r *recipients) unreadable(pos reconcile.Position, why string) {
 	d := reconcile.SopsConfig.Finding(pos)
 	d.Summary += ": " + why
 	r.found = append(r.found, d)
+}
+
+// creationRules are those of the .sops.yaml above a file that is yet to be
+// written, and the folder of that.
+func (a *app) creationRules(p *project, abs string) (*secrets.CreationRules, string, error) {
+	r := newRecipients(a.dir, p)
+	top := r.top(abs)
+	for here := filepath.Dir(abs); ; here = filepath.Dir(here) {
+		rules, ok := r.rules(top, filepath.Join(here, sopsConfigName))
+		switch {
+		case ok && rules != nil:
+			return rules, here, nil
+		case ok:
+			return nil, "", fmt.Errorf("%s can't be read", relative(a.dir, filepath.Join(here, sopsConfigName)))
+		case here == top || here == filepath.Dir(here):
+			return nil, "", errors.New("there is no " + sopsConfigName + " that says for whom; proxbox-sync init writes one")
+		}
+	}
 }

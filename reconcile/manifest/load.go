@@ -114,13 +114,23 @@ func Parse(name string, data []byte, o Options) ([]*reconcile.Node, reconcile.Di
 	return nodes, f.diags.Sorted()
 }
 
+// Documents takes the documents out of the text of one file, without looking at
+// the file itself; secrets stay sealed.
+func Documents(name string, data []byte) ([]reconcile.Document, reconcile.Diagnostics) {
+	docs, diags := documents(newFile(name, data, Options{}.withDefaults()))
+	return docs, diags.Sorted()
+}
+
 // load is the way of one file from its bytes to its documents.
 func load(ctx context.Context, src source, o Options) ([]reconcile.Document, reconcile.Diagnostics) {
 	data, diag := src.read(ctx, o)
 	if diag != nil {
 		return nil, reconcile.Diagnostics{*diag}
 	}
-	f := newFile(src.name, data, o)
+	return documents(newFile(src.name, data, o))
+}
+
+func documents(f *file) ([]reconcile.Document, reconcile.Diagnostics) {
 	var docs []reconcile.Document
 	f.guarded(func() {
 		for _, n := range f.nodes() {

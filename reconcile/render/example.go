@@ -14,7 +14,7 @@ func (p *printer) example(set *schema.Set, kind *schema.Kind) {
 	if len(members) == 0 {
 		members = exampleMembers(set, kind, func(*schema.Field) bool { return true })
 	}
-	p.manifest(kind, members)
+	p.manifest(kind, nil, members)
 }
 
 // exampleMembers takes the fields that are needed and three that are wanted.

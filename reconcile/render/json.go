@@ -19,6 +19,7 @@ const (
 	ReportFormat   = "proxbox-sync/report/v1"
 	ValidateFormat = "proxbox-sync/validate/v1"
 	LintFormat     = "proxbox-sync/lint/v1"
+	ExportFormat   = "proxbox-sync/export/v1"
 	ObjectsFormat  = "proxbox-sync/objects/v1"
 	DoctorFormat   = "proxbox-sync/doctor/v1"
 	VersionFormat  = "proxbox-sync/version/v1"

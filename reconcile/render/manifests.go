@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"proxbox-sync/reconcile"
 	"proxbox-sync/schema"
@@ -19,7 +20,7 @@ func Manifests(w io.Writer, objects []*reconcile.Object, s Style) error {
 		if i > 0 {
 			p.line("---")
 		}
-		p.manifest(o.Kind, spec(o))
+		p.manifest(o.Kind, nil, spec(o))
 	}
 	return p.done()
 }
@@ -78,10 +79,71 @@ type yamlMember struct {
 	value any
 }
 
+// ManifestText is an exported object as a document of a file of manifests.
+func ManifestText(x *reconcile.Exported) string {
+	var metadata []yamlMember
+	for _, flag := range []struct {
+		name string
+		set  bool
+	}{{"protect", x.Protect}, {"existing", x.Existing}, {"createOnly", x.CreateOnly}} {
+		if flag.set {
+			metadata = append(metadata, yamlMember{flag.name, true})
+		}
+	}
+	members := make([]yamlMember, len(x.Fields))
+	for i, f := range x.Fields {
+		members[i] = yamlMember{f.Name, f.Value}
+	}
+	return manifestText(x.Object.Kind, metadata, members)
+}
+
+// SkeletonText is a patch document that waits for the secrets of an object: its
+// key, and null for each secret field, which leaves it as if it were not there.
+func SkeletonText(kind *schema.Kind, key []reconcile.ExportedField, secrets []string) string {
+	var members []yamlMember
+	for _, f := range key {
+		members = append(members, yamlMember{f.Name, f.Value})
+	}
+	for _, name := range secrets {
+		members = append(members, yamlMember{name, nil})
+	}
+	return manifestText(kind, []yamlMember{{"patch", true}}, members)
+}
+
+func manifestText(kind *schema.Kind, metadata, members []yamlMember) string {
+	var b strings.Builder
+	p := newPrinter(&b, Style{Width: manifestWidth})
+	p.manifest(kind, metadata, members)
+	_ = p.done() // a Builder takes everything
+	return b.String()
+}
+
+// manifestWidth is how wide a line of an exported manifest may be before a list
+// is written one entry a line.
+const manifestWidth = 100
+
+// YAMLValue is a value of a manifest on one line.
+func YAMLValue(v any) string { return yamlFlow(v) }
+
+// YAMLMember is a member of a mapping in as many lines as it takes, indented.
+func YAMLMember(indent, name string, v any) string {
+	var b strings.Builder
+	p := newPrinter(&b, Style{Width: manifestWidth})
+	p.yaml(indent, yamlString(name)+":", v)
+	_ = p.done()
+	return b.String()
+}
+
 // manifest writes one document.
-func (p *printer) manifest(kind *schema.Kind, members []yamlMember) {
+func (p *printer) manifest(kind *schema.Kind, metadata, members []yamlMember) {
 	p.line("apiVersion: proxbox-sync/v1")
 	p.line("kind: ", kind.Name)
+	if len(metadata) > 0 {
+		p.line("metadata:")
+		for _, m := range metadata {
+			p.yaml("  ", m.name+":", m.value)
+		}
+	}
 	if len(members) == 0 {
 		p.line("spec: {}")
 		return
@@ -123,7 +185,33 @@ func (p *printer) yaml(indent, lead string, v any) {
 		}
 		return
 	}
+	if text, ok := v.(string); ok && literal(text) {
+		p.line(indent, lead, " |-")
+		for l := range strings.SplitSeq(text, "\n") {
+			if l == "" {
+				p.line()
+				continue
+			}
+			p.line(indent, "  ", l)
+		}
+		return
+	}
 	p.line(indent, lead, " ", yamlFlow(v))
+}
+
+// literal reports whether a text of several lines can stand as it is: nothing in
+// it is invisible, and no program that reads the file or a log takes a line of it
+// for something else.
+func literal(text string) bool {
+	if !strings.Contains(text, "\n") {
+		return false
+	}
+	for i, l := range strings.Split(text, "\n") {
+		if i == 0 && (l == "" || l[0] == ' ') || strings.TrimRight(l, " ") != l || Escape(l) != l || guardLine(l) != l {
+			return false
+		}
+	}
+	return !strings.HasSuffix(text, "\n")
 }
 
 // simple reports whether a value holds scalars only.

@@ -28,7 +28,9 @@ type creationRule struct {
 	pos        reconcile.Position
 	path       *regexp.Regexp // nil for every file
 	recipients map[string]reconcile.Position
-	names      bool // it names keys of any type
+	names      bool     // it names keys of any type
+	regex      string   // encrypted_regex
+	others     []string // settings and keys that sops alone heeds
 }
 
 // ReadCreationRules takes the rules out of a parsed .sops.yaml. The error says
@@ -70,6 +72,7 @@ func readCreationRule(n *reconcile.Node) (rule creationRule, cost int, err error
 			return rule, 0, fmt.Errorf("path_regex: %w", err)
 		}
 	}
+	rule.settings(n)
 	// Groups, where there are any, are all that sops looks at.
 	groups := n.Member("key_groups")
 	if isNull(groups) || groups.Shape == reconcile.Sequence && len(groups.Items) == 0 {
@@ -84,6 +87,21 @@ func readCreationRule(n *reconcile.Node) (rule creationRule, cost int, err error
 		}
 	}
 	return rule, cost, nil
+}
+
+// settings notes how a new file is encrypted by the rule.
+func (r *creationRule) settings(n *reconcile.Node) {
+	for _, m := range n.Members {
+		switch m.Name {
+		case "path_regex", "age", "pgp":
+		case "encrypted_regex":
+			r.regex, _ = m.Value.Value.(string)
+		default:
+			if !isNull(m.Value) && m.Value.Value != "" && m.Value.Value != false {
+				r.others = append(r.others, m.Name)
+			}
+		}
+	}
 }
 
 // expression compiles one, and says how large it became.

@@ -1,0 +1,414 @@
+package reconcile
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"proxbox-sync/schema"
+)
+
+// customFields reads which custom fields there are: a null says something where
+// the server would fill in a default.
+func (e *exporting) customFields() error {
+	e.defaults = map[string]any{}
+	kind := MarkerKind(e.set)
+	if kind == nil {
+		return nil
+	}
+	fields := []string{"name", "default"}
+	if e.o.References {
+		fields = readable(kind)
+	}
+	_, err := e.server.Read(e.ctx, Query{Kind: kind.Name, Fields: fields}, func(r Row) error {
+		name, _ := r.Fields["name"].(string)
+		if v := r.Fields["default"]; v != nil {
+			e.defaults[name] = v
+		}
+		e.customRows = append(e.customRows, r)
+		return nil
+	})
+	switch {
+	case errors.Is(err, ErrForbidden) && e.o.References, errors.Is(err, ErrNoKind) && e.o.References:
+		e.out.Unread[kind.Name] = err.Error()
+	case errors.Is(err, ErrForbidden), errors.Is(err, ErrNoKind):
+	case err != nil:
+		return fmt.Errorf("reading %s: %w", kind.Name, err)
+	}
+	return nil
+}
+
+// spec is what a manifest for the object says, in the order of the kind's file.
+// ok is false when it can't be declared, which is noted.
+func (e *exporting) spec(o *Object) (fields []ExportedField, ok bool) {
+	readOnly, err := e.serverSets(o.Kind)
+	if err != nil {
+		e.note(o, "", "whether its fields can be written is not known: "+err.Error(), false)
+	}
+	namesake := e.shared[o.Kind.Name][o.place()]
+	extra := extraUnique(o.Kind)
+	for _, f := range o.Kind.Fields {
+		v, there := o.Fields[f.Name]
+		if !there || f.ReadOnly || f.WriteOnly || readOnly[f.Name] {
+			continue
+		}
+		key := slices.Contains(o.Kind.Resource.Key, f.Name)
+		if f.Ref != nil && f.Ref.Assigned {
+			if ref, ok := v.(Ref); ok {
+				e.note(o, f.Name, displayValue(ref, 0)+" must be assigned to an interface of it, which no manifest can do", false)
+			}
+			continue
+		}
+		written, why := e.written(o, f, v)
+		if why != "" {
+			e.note(o, f.Name, why, true)
+			if key || slices.Contains(o.Kind.Required, f.Name) {
+				return nil, false
+			}
+			continue
+		}
+		if !key && !(namesake && slices.Contains(extra, f.Name)) && e.leftOut(f, written) {
+			continue
+		}
+		if written == nil && !f.Nullable && !key {
+			continue
+		}
+		fields = append(fields, ExportedField{f.Name, written})
+	}
+	return e.valid(o, fields)
+}
+
+// leftOut reports whether a value says nothing: none where the schema knows no
+// default that the server would fill in.
+func (e *exporting) leftOut(f *schema.Field, v any) bool {
+	if f.Default != nil {
+		return false
+	}
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == "" && f.Class != schema.JSON
+	case []any:
+		return len(v) == 0 && f.Class != schema.JSON
+	case map[string]any:
+		return len(v) == 0 && f.Class != schema.JSON
+	}
+	return false
+}
+
+// valid drops what the rules of the kind do not take, and notes it where it says
+// something. ok is false when the rest is refused as well.
+func (e *exporting) valid(o *Object, fields []ExportedField) (_ []ExportedField, ok bool) {
+	form := schema.Whole
+	if o.Kind.Resource.Mode == schema.Singleton {
+		form = schema.Partial
+	}
+	for {
+		value := make(map[string]any, len(fields))
+		for _, f := range fields {
+			value[f.Name] = forSchema(f.Value)
+		}
+		problems := e.set.Validate(o.Kind, value, form)
+		if len(problems) == 0 {
+			return fields, true
+		}
+		dropped := false
+		for _, p := range problems {
+			i := slices.IndexFunc(fields, func(f ExportedField) bool { return f.Name == p.Field })
+			needed := slices.Contains(o.Kind.Resource.Key, p.Field) || slices.Contains(o.Kind.Required, p.Field)
+			if i >= 0 && !emptyValue(fields[i].Value) || i < 0 || needed {
+				e.note(o, p.Field, "a manifest with what the server has is refused: it "+p.Message, true)
+			}
+			if i >= 0 && !needed {
+				fields = slices.Delete(fields, i, i+1)
+				dropped = true
+			}
+		}
+		if !dropped {
+			return nil, false
+		}
+	}
+}
+
+func emptyValue(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	}
+	return false
+}
+
+// serverSets lists the fields of a kind that this server does not let be set.
+func (e *exporting) serverSets(k *schema.Kind) (map[string]bool, error) {
+	if known, ok := e.readOnly[k.Name]; ok {
+		return known, nil
+	}
+	e.readOnly[k.Name] = map[string]bool{}
+	ability, err := e.server.Describe(e.ctx, k.Name)
+	if errors.Is(err, ErrForbidden) || errors.Is(err, ErrNoKind) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for name, f := range ability.Fields {
+		if f.ReadOnly {
+			e.readOnly[k.Name][name] = true
+		}
+	}
+	return e.readOnly[k.Name], nil
+}
+
+// written is a value of a field in the form that a manifest uses. why says what
+// speaks against it.
+func (e *exporting) written(o *Object, f *schema.Field, v any) (out any, why string) {
+	switch f.Class {
+	case schema.Reference:
+		if ref, ok := v.(Ref); ok {
+			return e.reference(ref, 0)
+		}
+	case schema.ReferenceSet:
+		list, _ := v.([]any)
+		refs := make([]any, 0, len(list))
+		for _, item := range list {
+			ref, ok := item.(Ref)
+			if !ok {
+				return nil, "it holds something that is no reference"
+			}
+			value, why := e.reference(ref, 0)
+			if why != "" {
+				return nil, why
+			}
+			refs = append(refs, value)
+		}
+		slices.SortFunc(refs, func(a, b any) int { return strings.Compare(string(appendExact(nil, a)), string(appendExact(nil, b))) })
+		return refs, ""
+	case schema.Map:
+		return e.entries(o, f, v), ""
+	case schema.List:
+		if list, ok := v.([]any); ok && f.Set {
+			return sortedSet(f, list), ""
+		}
+	}
+	return v, ""
+}
+
+// reference is a reference as a manifest writes it: the key where one field is
+// the whole key, else a map of the key's fields, and of those that tell
+// namesakes apart where there are any. The form depends on the kind and not on
+// which other objects there are, so that those don't change this one's manifest.
+func (e *exporting) reference(r Ref, depth int) (out any, why string) {
+	if r.Target == nil {
+		return nil, fmt.Sprintf("it refers to a %s (id %d) that the token may not view", r.Kind, r.Row)
+	}
+	k := r.Target.Kind
+	if len(k.Resource.Key) == 0 || depth > maxKeyDepth {
+		return nil, fmt.Sprintf("it refers to a %s, which no manifest can name", r.Kind)
+	}
+	names := slices.Clone(k.Resource.Key)
+	if at := r.Target.place(); e.shared[k.Name][at] {
+		names = append(names, extraUnique(k)...)
+	}
+	selector := make(map[string]any, len(names))
+	for _, name := range names {
+		v, ok := r.Target.Fields[name]
+		if !ok {
+			return nil, fmt.Sprintf("it refers to %s, of which there are several", r.Target.Label())
+		}
+		if inner, isRef := v.(Ref); isRef {
+			if v, why = e.reference(inner, depth+1); why != "" {
+				return nil, why
+			}
+		}
+		selector[name] = v
+	}
+	if len(names) == 1 && selector[names[0]] != nil && selector[names[0]] != "" {
+		return selector[names[0]], ""
+	}
+	return selector, ""
+}
+
+// entries are the custom fields of an object that a manifest can hold: not our
+// own record, no references, which are numbers there, and null only where the
+// server would fill in a default.
+func (e *exporting) entries(o *Object, f *schema.Field, v any) map[string]any {
+	live, _ := v.(map[string]any)
+	out := make(map[string]any, len(live))
+	for name, value := range live {
+		if name == MarkerField || value == nil && e.defaults[name] == nil {
+			continue
+		}
+		if refersByNumber(value) {
+			e.note(o, f.Name+"."+name, "it refers to an object by its number, which no other NetBox has", true)
+			continue
+		}
+		out[name] = customValue(value)
+	}
+	return out
+}
+
+func refersByNumber(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		_, numbered := v["id"].(Number)
+		return numbered && v["url"] != nil
+	case []any:
+		return len(v) > 0 && slices.ContainsFunc(v, refersByNumber)
+	}
+	return false
+}
+
+// home names what an object of the plugin hangs on, by which large kinds are
+// split: the first reference in its key, or else the one that it is deleted
+// with, and so on from there.
+func (e *exporting) home(o *Object) string {
+	if !plugin(o.Kind) {
+		return ""
+	}
+	hangs := false
+	for range maxKeyDepth {
+		f := hangsOn(o.Kind)
+		if f == nil {
+			break
+		}
+		hangs = true
+		ref, _ := o.Fields[f.Name].(Ref)
+		if ref.Target == nil {
+			break
+		}
+		o = ref.Target
+	}
+	if !hangs {
+		return ""
+	}
+	return o.Display()
+}
+
+// hangsOn is the reference by which objects of a kind belong together.
+func hangsOn(k *schema.Kind) *schema.Field {
+	for _, name := range k.Resource.Key {
+		if f := k.Field(name); f.Class == schema.Reference {
+			return f
+		}
+	}
+	if !plugin(k) {
+		return nil
+	}
+	i := slices.IndexFunc(k.Fields, func(f *schema.Field) bool { return f.Class == schema.Reference && f.Ref.OnDelete == "cascade" })
+	if i < 0 {
+		return nil
+	}
+	return k.Fields[i]
+}
+
+// follow notes what an exported object needs to be there before it.
+func (e *exporting) follow(x *Exported) {
+	if !e.o.References {
+		return
+	}
+	o := x.Object
+	for _, f := range x.Fields {
+		switch v := o.Fields[f.Name].(type) {
+		case Ref:
+			e.need(o, f.Name, v)
+		case []any:
+			for _, item := range v {
+				if ref, ok := item.(Ref); ok {
+					e.need(o, f.Name, ref)
+				}
+			}
+		}
+		if entries, ok := f.Value.(map[string]any); ok && o.Kind.Field(f.Name).Class == schema.Map {
+			for name := range entries {
+				e.customs[name] = true
+			}
+		}
+	}
+}
+
+func (e *exporting) need(o *Object, field string, r Ref) {
+	k := e.set.Kind(r.Kind)
+	switch {
+	case r.Target == nil:
+	case k.Resource.Mode == schema.Lookup:
+		e.note(r.Target, "", "objects refer to it, and no manifest can make it: it must be there before a restore", false)
+	case plugin(k), e.scope[k.Name]:
+		if live := e.byRow[r.Kind][r.Target.Row]; !e.scope[r.Kind] || !e.chosenLive(live) || !e.ours(live) {
+			e.note(o, field, r.Target.Label()+" is not part of the export", true)
+		}
+	default:
+		if e.referenced[r.Kind] == nil {
+			e.referenced[r.Kind] = map[RowID]bool{}
+		}
+		e.referenced[r.Kind][r.Target.Row] = true
+	}
+}
+
+// references hands out the core objects that others refer to, and what those
+// refer to in turn.
+func (e *exporting) references() error {
+	done := map[string]map[RowID]bool{}
+	marker := MarkerKind(e.set)
+	for {
+		for _, r := range e.customRows {
+			if name, _ := r.Fields["name"].(string); e.customs[name] && marker != nil && !e.scope[marker.Name] {
+				if e.referenced[marker.Name] == nil {
+					e.referenced[marker.Name] = map[RowID]bool{}
+				}
+				e.referenced[marker.Name][r.ID] = true
+			}
+		}
+		again := false
+		for _, kind := range sortedKeys(e.referenced) {
+			var rows []RowID
+			for row := range e.referenced[kind] {
+				if !done[kind][row] {
+					rows = append(rows, row)
+				}
+			}
+			if len(rows) == 0 {
+				continue
+			}
+			again = true
+			if done[kind] == nil {
+				done[kind] = map[RowID]bool{}
+			}
+			for _, row := range rows {
+				done[kind][row] = true
+			}
+			if err := e.referred(e.set.Kind(kind), rows); err != nil {
+				return err
+			}
+		}
+		if !again {
+			return nil
+		}
+	}
+}
+
+func (e *exporting) referred(k *schema.Kind, rows []RowID) error {
+	slices.Sort(rows)
+	_, err := e.server.Read(e.ctx, Query{Kind: k.Name, Fields: readable(k), Rows: rows}, func(r Row) error {
+		o := e.fromRow(k, r)
+		if known := e.byRow[k.Name][r.ID]; known != nil {
+			o.Peer = known.Peer
+		}
+		return e.object(o, true)
+	})
+	if errors.Is(err, ErrForbidden) || errors.Is(err, ErrNoKind) {
+		e.out.Unread[k.Name] = err.Error()
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", k.Name, err)
+	}
+	return nil
+}
