@@ -198,10 +198,7 @@ func (d *differing) creation(o *Object) *Change {
 				d.out.Secrets = append(d.out.Secrets, SecretState{Object: o, Field: f.Name, Status: "new", Sent: true})
 			}
 		case f.Class == schema.Map:
-			for _, fc := range compareMap(f, v, nil, nil) {
-				fc.Before = nil
-				change.Fields = append(change.Fields, fc)
-			}
+			change.Fields = append(change.Fields, newEntries(f, v)...)
 		default:
 			change.Fields = append(change.Fields, FieldChange{Name: f.Name, Field: f, After: Shown(v), wire: v})
 		}
@@ -210,6 +207,18 @@ func (d *differing) creation(o *Object) *Change {
 		d.mark(change, Marker{}, unmarked, sent, ignoredPaths(o, d.options.IgnoreChanges))
 	}
 	return change
+}
+
+// newEntries are the entries of a map that a create sets. Null is one as well:
+// without it the server would fill in the default of the custom field.
+func newEntries(f *schema.Field, v any) []FieldChange {
+	entries, _ := v.(map[string]any)
+	var out []FieldChange
+	for _, name := range sortedKeys(entries) {
+		value := customValue(entries[name])
+		out = append(out, FieldChange{Name: f.Name + "." + name, Field: f, After: Shown(value), wire: value})
+	}
+	return out
 }
 
 // String is the action and the object, for logs and errors.

@@ -61,6 +61,9 @@ func (e *exporting) spec(o *Object) (fields []ExportedField, ok bool) {
 			continue
 		}
 		written, why := e.written(o, f, v)
+		if why == "" && sealedLook(written) {
+			why = "it begins with " + cipherPrefix + ", and in a manifest that is what sops encrypted"
+		}
 		if why != "" {
 			e.note(o, f.Name, why, true)
 			if key || slices.Contains(o.Kind.Required, f.Name) {
@@ -77,6 +80,25 @@ func (e *exporting) spec(o *Object) (fields []ExportedField, ok bool) {
 		fields = append(fields, ExportedField{f.Name, written})
 	}
 	return e.valid(o, fields)
+}
+
+// cipherPrefix begins an encrypted value: no text of a manifest may.
+const cipherPrefix = "ENC["
+
+func sealedLook(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return strings.HasPrefix(v, cipherPrefix)
+	case []any:
+		return slices.ContainsFunc(v, sealedLook)
+	case map[string]any:
+		for _, x := range v {
+			if sealedLook(x) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // leftOut reports whether a value says nothing: none where the schema knows no
