@@ -58,7 +58,11 @@ func Rewrite(name string, data []byte, edits []Edit) ([]byte, []*EditError) {
 		}
 	}
 	w.removals()
-	return w.apply(), w.failed
+	out := w.apply()
+	if len(out) > 0 && !newFile(name, out, Options{}.withDefaults()).parse() {
+		return data, append(w.failed, &EditError{Reason: "the file would not be YAML any more"})
+	}
+	return out, w.failed
 }
 
 // rewriting is the work of one call of Rewrite.
@@ -201,8 +205,11 @@ func (w *rewriting) inFlow(n *yaml.Node) bool {
 
 // replace gives a member another value.
 func (w *rewriting) replace(m, key, value *yaml.Node, e Edit) string {
-	if value.Anchor != "" || value.Style&yaml.TaggedStyle != 0 {
+	switch {
+	case value.Anchor != "" || value.Style&yaml.TaggedStyle != 0:
 		return "its value has an anchor or a tag"
+	case w.explicit(key):
+		return "its key is written with a question mark"
 	}
 	if !w.inFlow(m) && (blockValue(value) || strings.Count(e.Block(""), "\n") > 1) {
 		from, to, ok := w.member(key, value)
@@ -222,6 +229,12 @@ func (w *rewriting) replace(m, key, value *yaml.Node, e Edit) string {
 		text = " " + text
 	}
 	return w.splice(from, to, text)
+}
+
+// explicit reports whether a key is written as "? key".
+func (w *rewriting) explicit(key *yaml.Node) bool {
+	before := bytes.TrimRight(w.data[:w.start(key)], " \t")
+	return len(before) > 0 && before[len(before)-1] == '?'
 }
 
 func blockValue(n *yaml.Node) bool {
@@ -252,6 +265,9 @@ func (w *rewriting) add(m *yaml.Node, e Edit) string {
 		return w.splice(end, end, ", "+e.Name+": "+e.Flow)
 	}
 	key, value := m.Content[len(m.Content)-2], m.Content[len(m.Content)-1]
+	if w.explicit(m.Content[0]) || w.explicit(key) {
+		return "its keys are written with question marks"
+	}
 	_, end, ok := w.member(key, value)
 	if !ok {
 		return "where its fields end can't be told"
@@ -342,9 +358,9 @@ func (w *rewriting) removals() {
 	for i, gone := range w.removed {
 		s := w.docs[i]
 		items := w.items(s.root)
-		if gone[reconcile.Position{}] || len(gone) == len(items.Content) {
+		if w.whole(i) {
 			from := s.separator
-			if i == 0 && s.separator == 0 && s.begin == 0 && len(w.docs) > 1 {
+			if i == 0 && s.separator == 0 && s.begin == 0 && len(w.docs) > 1 && !w.whole(1) {
 				// The next separator goes with the first document.
 				w.splice(from, w.docs[1].begin, "")
 				continue
@@ -362,6 +378,13 @@ func (w *rewriting) removals() {
 			w.splice(from, to, "")
 		}
 	}
+}
+
+// whole reports whether nothing of a document stays.
+func (w *rewriting) whole(i int) bool {
+	gone := w.removed[i]
+	items := w.items(w.docs[i].root)
+	return gone[reconcile.Position{}] || len(gone) > 0 && items != nil && len(gone) == len(items.Content)
 }
 
 // apply makes the splices, from the end to the beginning.
