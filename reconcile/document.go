@@ -62,7 +62,7 @@ type Document struct {
 	Spec    *Node // a Mapping
 	// Unfilled are the secret fields that a patch document names and leaves null:
 	// a place that somebody has yet to fill in.
-	Unfilled []string
+	Unfilled []Member
 }
 
 // Metadata says how the tool treats an object.

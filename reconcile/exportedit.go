@@ -205,7 +205,7 @@ func (e *exporting) coverage(x *Exported) {
 			default:
 				c.Why = s.Why
 			}
-		case d != nil && slices.Contains(d.Doc.Unfilled, f.Name):
+		case d != nil && slices.ContainsFunc(d.Doc.Unfilled, func(m Member) bool { return m.Name == f.Name }):
 			c.State = SecretTodo
 		case claim == ours && old.Origin == OriginCreated, !e.taken(o, x.Fields, f):
 			continue // it was created without one

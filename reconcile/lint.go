@@ -75,6 +75,7 @@ func (l *linter) kind(objects []*Object) {
 	for _, o := range objects {
 		l.declared(o)
 		l.databaseIDs(o)
+		l.unfilled(o)
 		if len(kind.Lint) == 0 {
 			continue
 		}
@@ -86,6 +87,15 @@ func (l *linter) kind(objects []*Object) {
 	}
 	for _, rule := range kind.Lint {
 		l.same(kindRule(kind, rule), objects, rule.Same)
+	}
+}
+
+// unfilled finds secret fields that a patch document leaves null.
+func (l *linter) unfilled(o *Object) {
+	for _, m := range o.Doc.Unfilled {
+		d := SecretUnfilled.Finding(m.Pos)
+		d.Field, d.Summary = m.Name, fmt.Sprintf("secret field %q is yet to be filled in", m.Name)
+		l.add(d, o)
 	}
 }
 

@@ -125,7 +125,7 @@ func (d *desiring) apply(base, patch *Object, by map[string]Position) {
 			removeMember(&spec, m.Name)
 			delete(base.Fields, m.Name)
 			if f.WriteOnly {
-				merged.Unfilled = append(slices.Clone(merged.Unfilled), m.Name)
+				merged.Unfilled = append(slices.Clone(merged.Unfilled), m)
 			}
 			continue
 		}

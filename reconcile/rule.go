@@ -47,8 +47,14 @@ var (
 			"Mend the file, or remove it when it isn't used."}
 )
 
+// SecretUnfilled is about a secret that nobody has filled in yet.
+var SecretUnfilled = Rule{Code: "secret-todo", Severity: Warning,
+	Message: "a secret that is yet to be filled in",
+	Why: "It is not in Git: after a disaster it would be missing. Put it in with sops edit, or take the line away where the object has no such secret. " +
+		"A skeleton (*.secrets.yaml.todo) is encrypted with sops once it is filled in, and loses the .todo of its name."}
+
 // ownRules are those above.
-var ownRules = []Rule{DatabaseID, MACOnlyEncrypted, RecipientExtra, RecipientMissing, NoCreationRule, SopsConfig}
+var ownRules = []Rule{SecretUnfilled, DatabaseID, MACOnlyEncrypted, RecipientExtra, RecipientMissing, NoCreationRule, SopsConfig}
 
 // Rules returns all risk rules, by code and kind: the hub's and those of the
 // kinds' schemas.

@@ -61,6 +61,7 @@ type world struct {
 	changes    *atomic.Int64 // requests of the test that may have changed something
 	shared     *sharedThings
 	http       *http.Client
+	busy       *busyTime // of a NetBox that a long test has for itself
 }
 
 const (

@@ -21,7 +21,7 @@ import (
 // The endings of a file of secrets, and of the skeleton of one.
 const (
 	secretsEnding  = ".secrets.yaml"
-	skeletonEnding = secretsEnding + ".todo"
+	skeletonEnding = manifest.SkeletonEnding
 )
 
 const skeletonHead = `# Secrets that are not in Git yet. Put in what applies, in quotes, and remove the rest; then
@@ -144,6 +144,26 @@ func untouched(name string, data []byte) bool {
 		}
 	}
 	return true
+}
+
+// typedSecrets are mistakes for the skeletons among some findings that somebody
+// typed secrets into and did not encrypt.
+func (a *app) typedSecrets(list reconcile.Diagnostics) (out reconcile.Diagnostics) {
+	for _, d := range list {
+		if d.Code != reconcile.SecretUnfilled.Code || !strings.HasSuffix(d.Pos.File, skeletonEnding) {
+			continue
+		}
+		name := filepath.FromSlash(d.Pos.File)
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(a.dir, name)
+		}
+		data, err := readManifest(filepath.Dir(name), name)
+		if err == nil && !untouched(d.Pos.File, data) {
+			out = append(out, reconcile.Diagnostic{Severity: reconcile.Error, Trouble: reconcile.SecretKey, Code: "plaintext-secret", Pos: d.Pos,
+				Summary: "a skeleton with secrets in plain text", Detail: "encrypt it with sops, and take .todo off its name, before it is committed"})
+		}
+	}
+	return out
 }
 
 // filledIn takes away skeletons that nobody touched and that are of no use any

@@ -58,7 +58,7 @@ func (a *app) judge(f manifestFlags) (*reconcile.State, reconcile.Diagnostics, e
 	}
 	set := schema.Embedded()
 	desired, more := reconcile.Desired(set, docs, desiredOptions(f, p))
-	list = append(list, more...)
+	list = append(append(list, more...), a.typedSecrets(list)...)
 	list = append(list, reconcile.Link(set, desired, nil)...).Sorted()
 	if list.HasErrors() {
 		return nil, nil, failed(list, nil)

@@ -131,9 +131,9 @@ func (w *finder) argument(name string) {
 			w.refuse(name, err)
 			return
 		}
-		before := w.met + len(w.diags)
+		before := w.met + len(w.diags.Errors())
 		w.folder(root, ".", name, nil)
-		if w.met+len(w.diags) == before {
+		if w.met+len(w.diags.Errors()) == before {
 			w.report(name, "no-manifests", "a folder without manifests",
 				"Manifests are files named *.yaml or *.yml; hidden ones are left out.")
 		}
@@ -227,6 +227,10 @@ func (w *finder) folder(root *os.Root, rel, name string, above []fs.FileInfo) {
 
 // entry follows one entry of a folder.
 func (w *finder) entry(root *os.Root, rel, name string, e fs.DirEntry, above []fs.FileInfo) {
+	if !e.IsDir() && strings.HasSuffix(e.Name(), SkeletonEnding) {
+		w.diags = append(w.diags, skeleton(name))
+		return
+	}
 	if !e.IsDir() && e.Type()&fs.ModeSymlink == 0 && !named(e.Name()) {
 		return
 	}
@@ -271,6 +275,16 @@ func (w *finder) again(info fs.FileInfo) bool {
 	}
 	w.seen[s] = append(w.seen[s], info)
 	return false
+}
+
+// SkeletonEnding ends the names of files in which secrets wait to be filled in.
+// They are no manifests.
+const SkeletonEnding = ".secrets.yaml.todo"
+
+func skeleton(name string) reconcile.Diagnostic {
+	d := reconcile.SecretUnfilled.Finding(reconcile.Position{File: filepath.ToSlash(name)})
+	d.Summary = "secrets that are yet to be filled in"
+	return d
 }
 
 func named(name string) bool {

@@ -114,9 +114,9 @@ func (d *ExportDocument) text(p *printer) {
 	for _, n := range d.Objects {
 		total += n
 	}
-	p.paragraph("", fmt.Sprintf("Exported %s of %s from %s (%s) to %s.", count(total, "object"), count(len(d.Objects), "kind"),
-		d.Server.URL, exportedFrom(d.Server), d.Folder))
-	p.paragraph("  ", fmt.Sprintf("%s new, %s changed, %s as before, %s removed; %s written.", thousands(d.New), thousands(d.Changed),
+	p.paragraph("", fmt.Sprintf("Exported %s of %s from %s (%s).", count(total, "object"), count(len(d.Objects), "kind"),
+		d.Server.URL, exportedFrom(d.Server)))
+	p.paragraph("  ", fmt.Sprintf("Documents in %s: %s new, %s changed, %s as before, %s removed; %s written.", d.Folder, thousands(d.New), thousands(d.Changed),
 		thousands(d.Unchanged), thousands(d.Removed), count(len(d.Files), "file")))
 	if d.Elsewhere > 0 {
 		p.paragraph("  ", count(d.Elsewhere, "object")+" more: documents outside of the folder declare them, and were left alone.")

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"proxbox-sync/schema"
+)
+
+// Tests whose names begin with TestLong take minutes to hours: make test-long
+// runs them. Those that want a real NetBox stand up one of their own, in a cache
+// folder of its own, since they empty it and kill it.
+//
+//	PROXBOX_SYNC_TEST_LONG=1           runs them
+//	PROXBOX_SYNC_TEST_LONG_CACHE       the cache folder of their NetBox
+
+const (
+	envLong      = "PROXBOX_SYNC_TEST_LONG"
+	envLongCache = "PROXBOX_SYNC_TEST_LONG_CACHE"
+)
+
+// long leaves a test out, and says so, unless it was asked for.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv(envLong) == "" {
+		t.Skip("not run: it takes minutes; make test-long runs it")
+	}
+}
+
+// ownNetBox is a real NetBox that belongs to one test at a time.
+type ownNetBox struct {
+	t     *testing.T
+	cache string
+	env   map[string]string
+}
+
+func newOwnNetBox(t *testing.T) *ownNetBox {
+	t.Helper()
+	cache := os.Getenv(envLongCache)
+	if cache == "" {
+		base, err := os.UserCacheDir()
+		require.NoError(t, err)
+		cache = filepath.Join(base, "proxbox-sync-long")
+	}
+	return &ownNetBox{t: t, cache: cache}
+}
+
+func (n *ownNetBox) script(name string, args ...string) string {
+	n.t.Helper()
+	cmd := exec.Command("bash", append([]string{filepath.Join("..", "..", "testdata", "netbox", name)}, args...)...)
+	cmd.Env = append(os.Environ(), "PROXBOX_SYNC_CACHE="+n.cache)
+	out, err := cmd.Output()
+	require.NoError(n.t, err, name)
+	return strings.TrimSpace(string(out))
+}
+
+// up starts it; what is in it stays.
+func (n *ownNetBox) up() {
+	n.t.Helper()
+	n.script("up.sh")
+	file, err := os.Open(n.script("up.sh", "--env-path"))
+	require.NoError(n.t, err)
+	defer file.Close()
+	n.env = map[string]string{}
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		if name, value, ok := strings.Cut(lines.Text(), "="); ok {
+			n.env[name] = strings.Trim(value, `'"`)
+		}
+	}
+	require.NotEmpty(n.t, n.env["NETBOX_URL"])
+}
+
+// emptied starts it with an empty database.
+func (n *ownNetBox) emptied() *world {
+	n.t.Helper()
+	n.script("down.sh", "--purge")
+	n.up()
+	return n.world()
+}
+
+// world is the NetBox seen through a record of its own. Nothing is deleted in
+// the end: the next test empties it.
+func (n *ownNetBox) world() *world {
+	n.t.Helper()
+	target, err := url.Parse(n.env["NETBOX_URL"])
+	require.NoError(n.t, err)
+	busy := &busyTime{next: &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Header.Del("Accept-Encoding")
+	}}}
+	w := newWorld(n.t, busy, schema.Embedded())
+	w.real, w.token, w.tokenV1, w.busy = true, n.env["NETBOX_TOKEN"], n.env["NETBOX_TOKEN_V1"], busy
+	return w
+}
+
+// busyTime measures how long a server had at least one request to answer.
+type busyTime struct {
+	next    http.Handler
+	mu      sync.Mutex
+	flying  int
+	since   time.Time
+	total   time.Duration
+	answers int
+}
+
+func (b *busyTime) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	b.mu.Lock()
+	if b.flying++; b.flying == 1 {
+		b.since = time.Now()
+	}
+	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.answers++
+		if b.flying--; b.flying == 0 {
+			b.total += time.Since(b.since)
+		}
+	}()
+	b.next.ServeHTTP(rw, r)
+}
+
+func (b *busyTime) take() (time.Duration, int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	total, answers := b.total, b.answers
+	b.total, b.answers = 0, 0
+	return total, answers
+}
+
+// measured runs the program as a process of its own against a world, and says
+// what it took.
+func (w *world) measured(t *testing.T, what string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(context.Background(), self, args...)
+	cmd.Args[0] = "proxbox-sync"
+	cmd.Env = []string{"PROXBOX_SYNC_URL=" + w.url, "PROXBOX_SYNC_TOKEN=" + w.token, "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
+	var out, problems bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &problems
+	if w.busy != nil {
+		w.busy.take()
+	}
+	begun := time.Now()
+	_ = cmd.Run() // its exit code says it
+	took := time.Since(begun)
+	line := fmt.Sprintf("%s: %.1f s", what, took.Seconds())
+	if w.busy != nil {
+		waited, answers := w.busy.take()
+		line += fmt.Sprintf(", of which the server had %d requests to answer for %.1f s", answers, waited.Seconds())
+	}
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		line += fmt.Sprintf(", %d MB of memory at most", usage.Maxrss>>10)
+	}
+	t.Log(line)
+	return cmd.ProcessState.ExitCode(), out.String(), problems.String()
+}
+
+// TestLongRoundTrip is TestRoundTrip with two thousand objects and a real NetBox,
+// whose database is emptied in between.
+func TestLongRoundTrip(t *testing.T) {
+	long(t)
+	box := newOwnNetBox(t)
+	w := box.emptied()
+	t.Setenv(envNetBoxEmpty, "1")
+	r := &roundTrip{t: t, w: w, m: w.maker(t), random: rand.New(rand.NewPCG(1, 7)), fields: map[string]map[string]bool{}}
+	things := r.fill(2000)
+	require.GreaterOrEqual(t, len(things), 2000)
+	begun := time.Now()
+	require.NoError(t, w.story(t).apply(things...))
+	t.Logf("%d objects made in %.0f s", len(things), time.Since(begun).Seconds())
+
+	first, second := filepath.Join(t.TempDir(), "first"), filepath.Join(t.TempDir(), "second")
+	code, stdout, stderr := w.measured(t, "export", "export", "--out", first, "--with-references", "--all")
+	require.Zero(t, code, stdout+stderr)
+
+	other := box.emptied()
+	code, stdout, stderr = other.measured(t, "restore", "apply", first, "--auto-approve")
+	require.Zero(t, code, stdout+stderr)
+	code, stdout, stderr = other.measured(t, "export again", "export", "--out", second, "--with-references", "--all")
+	require.Zero(t, code, stdout+stderr)
+	sameFiles(t, filesIn(t, first), filesIn(t, second))
+	code, stdout, stderr = other.measured(t, "plan", "plan", second, "--detailed-exitcode")
+	require.Zero(t, code, stdout+stderr)
+}
