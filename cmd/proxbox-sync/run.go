@@ -85,6 +85,7 @@ func newParser(grammar *cli, a *app) (*parser, *bool) {
 		kong.Exit(func(int) { panic(helpShown{}) }),
 		kong.Resolvers(&envResolver{a.env, a.from}),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.NamedMapper("given", kong.MapperFunc(given)),
 		kong.ValueFormatter(helpValue),
 		kong.Vars{"forms": strings.Join(output.Forms(), ", ")},
 	)
