@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -50,6 +51,17 @@ func (e environment) Get(name string) string { return e[name] }
 // variable is the name of the variable that stands for a flag.
 func variable(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// hideFromChildren takes what is this program's alone out of the environment that
+// its children get: GnuPG, and the agent that it leaves running.
+func hideFromChildren(list []string) {
+	for _, entry := range list {
+		name, _, _ := strings.Cut(entry, "=")
+		if tokenEnvPattern.MatchString(name) || name == variable("header") || name == "SOPS_AGE_KEY" {
+			_ = os.Unsetenv(name)
+		}
+	}
 }
 
 // envResolver gives flags that the command line doesn't have their value from
