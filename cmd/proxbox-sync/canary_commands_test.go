@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -174,11 +175,14 @@ func TestAForcedPanicGivesNoSecretAway(t *testing.T) {
 		require.Regexp(t, `internal error: \S+ at `, stderr.String(), "%v", args)
 		require.Empty(t, secretive(stderr.String()), "%v", args)
 	}
-	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), []string{"validate", "-"}, env, panicker{}, &stdout, &stderr)
-	require.Equal(t, int(exitError), code)
-	require.Contains(t, stderr.String(), "internal error: string at ")
-	require.Empty(t, secretive(stdout.String()+stderr.String()))
+	// Standard input is read by a goroutine, in which Go would print the value itself.
+	for _, args := range [][]string{{"validate", "-"}, {"plan", "-"}, {"show", "-"}, {"apply", "--plan", "-", "--auto-approve", file}} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), args, env, panicker{}, &stdout, &stderr)
+		require.NotEqual(t, int(exitDone), code)
+		require.Regexp(t, `internal error:? \(?string`, strings.Join(strings.Fields(stderr.String()), " "), "%v", args)
+		require.Empty(t, secretive(stdout.String()+stderr.String()), "%v", args)
+	}
 }
 
 // The sandbox keeps secrets as NetBox does: what it answers to a read and what it
@@ -213,6 +217,16 @@ func TestTheSandboxGivesNoSecretAway(t *testing.T) {
 	served.Wait()
 	require.Contains(t, log.stdout, address)
 	require.Empty(t, secretive(log.stdout+log.stderr))
+}
+
+func TestAPanicOfTheSandboxGivesNoSecretAway(t *testing.T) {
+	var log bytes.Buffer
+	handler := recovering(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(canary) }), slog.New(slog.NewTextHandler(&log, nil)))
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil))
+	require.Equal(t, http.StatusInternalServerError, answer.Code)
+	require.Contains(t, log.String(), "internal error: string at ")
+	require.Empty(t, secretive(log.String()+answer.Body.String()))
 }
 
 // While a run is under way, other processes find no secret in its arguments, and the
