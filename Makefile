@@ -14,6 +14,8 @@ BUILDFLAGS ?=
 TESTFLAGS ?=
 FUZZTIME ?= 20s
 NETBOX := testdata/netbox
+# What ./... leaves out.
+TOOLS := ./.ci/supply ./.ci/secretfmt
 
 .PHONY: help
 help: ## Show this list
@@ -41,11 +43,11 @@ vulncheck: ## Look for known vulnerabilities; says so loudly where it can't
 
 .PHONY: test
 test: ## Run all tests; they need nothing but Go
-	go test -timeout 30m $(TESTFLAGS) ./... ./.ci/supply
+	go test -timeout 30m $(TESTFLAGS) ./... $(TOOLS)
 
 .PHONY: test-race
 test-race: ## Run all tests under the race detector (slow)
-	go test -race -timeout 60m $(TESTFLAGS) ./... ./.ci/supply
+	go test -race -timeout 60m $(TESTFLAGS) ./... $(TOOLS)
 
 .PHONY: test-netbox
 test-netbox: ## Run the conformance tests against the NetBox of netbox-up
@@ -60,10 +62,11 @@ netbox-down: ## Stop it
 	@$(NETBOX)/down.sh
 
 .PHONY: lint
-lint: ## Check formatting, vet, and the shell scripts' syntax
+lint: ## Check formatting, vet, what is formatted, and the shell scripts' syntax
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then printf 'not formatted (gofmt -w):\n%s\n' "$$unformatted" >&2; exit 1; fi
-	go vet ./... ./.ci/supply
+	go vet ./... $(TOOLS)
+	go run ./.ci/secretfmt ./cmd/... ./reconcile/... ./schema/...
 	@for script in .ci/run $$(git ls-files '*.sh'); do bash -n "$$script"; done
 
 .PHONY: bench
