@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -34,6 +35,7 @@ var argumentsOf = map[string][][]string{
 	"show":       {{"PLAN"}, {"FILE"}},
 	"drift":      {{"--owner", "prod", "FILE"}},
 	"init":       {{}, {"--auto-approve"}},
+	"export":     {{"--all", "--out", "EXPORT"}, {"--all", "--out", "EXPORT"}},
 	"get":        {{"ProxmoxEndpoint"}, {"NetBoxEndpoint"}, {"FastAPIEndpoint"}, {"PluginSettings"}},
 	"doctor":     {{}},
 	"schema":     {{}, {"ProxmoxEndpoint"}},
@@ -99,7 +101,7 @@ func TestNoCommandGivesASecretAway(t *testing.T) {
 		require.NotEmpty(t, saved)
 		require.Empty(t, secretive(string(saved)), "a saved plan")
 	}
-	filled := strings.NewReplacer("FILE", file, "PLAN", plan)
+	filled := strings.NewReplacer("FILE", file, "PLAN", plan, "EXPORT", filepath.Join(work, "export"))
 	for _, echoing := range []bool{true, false} {
 		loud.echo(echoing)
 		for _, c := range commandsOf(t) {
@@ -120,6 +122,15 @@ func TestNoCommandGivesASecretAway(t *testing.T) {
 			}
 		}
 	}
+	require.NoError(t, filepath.WalkDir(work, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		require.Empty(t, secretive(string(text)), path)
+		return err
+	}))
+	require.FileExists(t, filepath.Join(work, "export", "proxmoxendpoint.yaml"))
 	require.True(t, loud.arrived["password"], "the secrets were there to be given away")
 }
 

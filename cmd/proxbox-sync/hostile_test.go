@@ -33,6 +33,7 @@ var attacked = [][]string{
 	{"validate"},
 	{"plan"},
 	{"apply", "--auto-approve"},
+	{"export", "--all", "--out", "m"},
 }
 
 // TestHostile runs the corpus of testdata/hostile: a repository each that
@@ -74,6 +75,7 @@ type hostileWorld struct {
 	strange  net.Addr
 	heard    atomic.Int32 // connections to the stranger
 	temp     string
+	outside  string
 	replaced *strings.Replacer // what differs with every run
 }
 
@@ -96,7 +98,7 @@ func newHostile(env *testscript.Env) error {
 	server := httptest.NewServer(r)
 	env.Defer(server.Close)
 	r.url = server.URL
-	w := &hostileWorld{server: s, temp: filepath.Join(env.WorkDir, ".temp")}
+	w := &hostileWorld{server: s, temp: filepath.Join(env.WorkDir, ".temp"), outside: filepath.Join(env.WorkDir, "outside")}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -126,12 +128,12 @@ func newHostile(env *testscript.Env) error {
 	} {
 		env.Setenv(name, value)
 	}
-	for _, dir := range []string{w.temp, filepath.Join(env.WorkDir, "repo", ".git"), filepath.Join(env.WorkDir, "outside")} {
+	for _, dir := range []string{w.temp, filepath.Join(env.WorkDir, "repo", ".git"), w.outside} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(env.WorkDir, "outside", "secret"), []byte(outsideCanary+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(w.outside, "secret"), []byte(outsideCanary+"\n"), 0o600); err != nil {
 		return err
 	}
 	env.Cd = filepath.Join(env.WorkDir, "repo")
@@ -168,7 +170,7 @@ func hostileAttack(ts *testscript.TestScript, neg bool, args []string) {
 
 // run runs the program once and returns its exit code and what it said of why.
 func (w *hostileWorld) run(ts *testscript.TestScript, repo string, command []string, writes bool) (int, string) {
-	changes, files := len(w.server.Changes()), fingerprint(ts, repo)
+	changes, files, others := len(w.server.Changes()), fingerprint(ts, repo), fingerprint(ts, w.outside)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "proxbox-sync", command...)
@@ -189,8 +191,13 @@ func (w *hostileWorld) run(ts *testscript.TestScript, repo string, command []str
 		ts.Fatalf("%v: the stranger was connected to", command)
 	case !writes && len(w.server.Changes()) != changes:
 		ts.Fatalf("%v wrote to the server", command)
-	case fingerprint(ts, repo) != files:
+	case fingerprint(ts, w.outside) != others:
+		ts.Fatalf("%v wrote outside the repository", command)
+	case fingerprint(ts, repo) != files && (command[0] != "export" || code != int(exitDone) && code != int(exitPartly)):
 		ts.Fatalf("%v wrote to the repository", command)
+	}
+	if command[0] == "export" {
+		named(ts, filepath.Join(repo, "m"))
 	}
 	if left, _ := os.ReadDir(w.temp); len(left) > 0 {
 		ts.Fatalf("%v left %s in the temporary folder", command, left[0].Name())
@@ -273,7 +280,7 @@ func (w *hostileWorld) why(stdout, stderr string) string {
 	}
 	if len(out) == 0 {
 		for line := range strings.Lines(w.replaced.Replace(stdout)) {
-			if regexp.MustCompile(`^(OK|Plan|Apply|No changes)\b`).MatchString(line) {
+			if regexp.MustCompile(`^(OK|Plan|Apply|No changes|Exported)\b`).MatchString(line) {
 				out = []string{"  " + strings.TrimRight(line, "\n")}
 			}
 		}
@@ -304,6 +311,23 @@ func fingerprint(ts *testscript.TestScript, dir string) string {
 		return err
 	}))
 	return string(h.Sum(nil))
+}
+
+var fileName = regexp.MustCompile(`^[a-z0-9_-][a-z0-9._-]*$`)
+
+// named checks that an export gave its files names that mean nothing to anybody.
+func named(ts *testscript.TestScript, dir string) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	ts.Check(err)
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) < time.Minute && info.Mode().IsRegular() &&
+			!strings.HasPrefix(entry.Name(), ".") && !fileName.MatchString(entry.Name()) {
+			ts.Fatalf("a file is named %q", entry.Name())
+		}
+	}
 }
 
 func hostileFlood(ts *testscript.TestScript, neg bool, args []string) {
