@@ -7,10 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/stretchr/testify/require"
 
 	"proxbox-sync/reconcile"
@@ -18,7 +20,7 @@ import (
 	"proxbox-sync/schema"
 )
 
-var update = flag.Bool("update", false, "write kinds.md and the rules of lint.md anew")
+var update = flag.Bool("update", false, "write kinds.md, the rules of lint.md and the cases of reliability.md anew")
 
 // pages are all texts for people, by path from this folder.
 func pages(t *testing.T) map[string]string {
@@ -155,5 +157,51 @@ func TestTheListOfRulesIsThatOfTheProgram(t *testing.T) {
 	}
 	if diff := cmp.Diff(b.String(), got); diff != "" {
 		t.Errorf("lint.md is not of these rules; run go test ./docs -update\n%s", diff)
+	}
+}
+
+const casesMark = "<!-- generated from testdata/hostile: go test ./docs -update -->\n\n"
+
+var ended = regexp.MustCompile(`(?m)^(\w+): exit (\d+)\n(?:  (?:.*error: )?(.*)\n)?`)
+
+// The list of cases is what their run printed: each compares that with its own
+// file "want", which it is read from here.
+func TestTheListOfHostileCasesIsThatOfTheCorpus(t *testing.T) {
+	page, err := os.ReadFile("reliability.md")
+	require.NoError(t, err)
+	head, got, found := strings.Cut(string(page), casesMark)
+	require.True(t, found)
+	files, err := filepath.Glob("../testdata/hostile/*.txtar")
+	require.NoError(t, err)
+	require.Greater(t, len(files), 60)
+	var b strings.Builder
+	for i, file := range files {
+		archive, err := txtar.ParseFile(file)
+		require.NoError(t, err)
+		what, script, _ := strings.Cut(strings.TrimPrefix(string(archive.Comment), "# "), "\n")
+		require.Contains(t, script, "cmp stdout ../want", file)
+		at := slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == "want" })
+		require.GreaterOrEqual(t, at, 0, file)
+		runs := ended.FindAllStringSubmatch(string(archive.Files[at].Data), -1)
+		require.NotEmpty(t, runs, file)
+		names, codes, message := []string{}, []string{}, ""
+		for _, run := range runs {
+			names, codes = append(names, run[1]), append(codes, run[2])
+			if message == "" || run[1] == "plan" {
+				message = run[3]
+			}
+		}
+		if i == 0 {
+			fmt.Fprintf(&b, "| case | what is hostile | %s | plan says |\n|---|---|%s---|\n", strings.Join(names, " | "), strings.Repeat("---|", len(names)))
+		}
+		cell := strings.NewReplacer("|", `\|`, "<", "&lt;", "*", `\*`, "_", `\_`).Replace
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", strings.TrimSuffix(filepath.Base(file), ".txtar"), cell(what), strings.Join(codes, " | "), cell(message))
+	}
+	if *update {
+		require.NoError(t, os.WriteFile("reliability.md", []byte(head+casesMark+b.String()), 0o644))
+		return
+	}
+	if diff := cmp.Diff(b.String(), got); diff != "" {
+		t.Errorf("reliability.md is not of these cases; run go test ./docs -update\n%s", diff)
 	}
 }

@@ -140,7 +140,8 @@ func (r *reading) all(ctx context.Context, queries []Query) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readsAtOnce)
 	for _, q := range queries {
-		group.Go(func() error {
+		group.Go(func() (err error) {
+			defer Recovered(&err)
 			var rows []Row
 			coverage, err := r.server.Read(ctx, q, func(row Row) error {
 				rows = append(rows, row)

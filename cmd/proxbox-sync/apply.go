@@ -197,17 +197,27 @@ func (c *applyCommand) canAsk(a *app) error {
 // not be yes, is said in nothing.
 func (a *app) confirm(question, nothing string) error {
 	_, _ = fmt.Fprintf(a.stderr, "\n%s (yes/no) ", question)
-	answers := make(chan string, 1)
+	type reply struct {
+		text  string
+		crash error
+	}
+	answers := make(chan reply, 1)
 	go func() {
+		var r reply
+		defer func() { answers <- r }()
+		defer reconcile.Recovered(&r.crash)
 		line, err := bufio.NewReader(io.LimitReader(a.stdin, 1000)).ReadString('\n')
 		if err != nil && line == "" {
 			_, _ = fmt.Fprintln(a.stderr)
 		}
-		answers <- strings.ToLower(strings.TrimSpace(line))
+		r.text = strings.ToLower(strings.TrimSpace(line))
 	}()
 	select {
 	case answer := <-answers:
-		if answer == "yes" {
+		if answer.crash != nil {
+			return answer.crash
+		}
+		if answer.text == "yes" {
 			return nil
 		}
 		return errors.New(nothing + ": the answer was not yes")

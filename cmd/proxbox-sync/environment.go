@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -24,17 +25,24 @@ var otherNames = map[string][]string{"url": {"NETBOX_URL"}}
 
 // environment is the process environment. A variable that is set to the empty
 // string counts as not set, but for one that restricts: a pipeline whose setting
-// came out empty must not allow everything.
+// came out empty must not allow everything, nor carry out what nobody approved.
 type environment map[string]string
+
+// restricting are the flags whose variable is an error when it is empty.
+var restricting = []string{"allowed-origins", "plan", "expect-digest", "expires"}
 
 func newEnvironment(list []string) environment {
 	env := environment{}
 	for _, entry := range list {
-		if name, value, ok := strings.Cut(entry, "="); ok && (value != "" || name == variable("allowed-origins")) {
+		if name, value, ok := strings.Cut(entry, "="); ok && (value != "" || restricts(name)) {
 			env[name] = value
 		}
 	}
 	return env
+}
+
+func restricts(name string) bool {
+	return slices.ContainsFunc(restricting, func(flag string) bool { return name == variable(flag) })
 }
 
 // Get returns a variable, "" when it isn't set.
@@ -43,6 +51,17 @@ func (e environment) Get(name string) string { return e[name] }
 // variable is the name of the variable that stands for a flag.
 func variable(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// hideFromChildren takes what is this program's alone out of the environment that
+// its children get: GnuPG, and the agent that it leaves running.
+func hideFromChildren(list []string) {
+	for _, entry := range list {
+		name, _, _ := strings.Cut(entry, "=")
+		if tokenEnvPattern.MatchString(name) || name == variable("header") || name == "SOPS_AGE_KEY" {
+			_ = os.Unsetenv(name)
+		}
+	}
 }
 
 // envResolver gives flags that the command line doesn't have their value from

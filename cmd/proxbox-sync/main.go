@@ -19,8 +19,10 @@ func main() {
 	forbidCoreDumps()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	env := os.Environ()
+	hideFromChildren(env)
 	os.Exit(supervise(signals, gracePeriod, os.Stderr, func(ctx context.Context) int {
-		return run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
+		return run(ctx, os.Args[1:], env, os.Stdin, os.Stdout, os.Stderr)
 	}))
 }
 

@@ -50,6 +50,19 @@ var definitions = map[string]string{
 	"CronJob": "io.k8s.api.batch.v1.CronJob", "NetworkPolicy": "io.k8s.api.networking.v1.NetworkPolicy",
 }
 
+func TestOurOwnWorkflowsAreOfThePublishedForm(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("..", "..", ".github", "workflows", "*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var doc map[string]any
+		require.NoError(t, yaml.Unmarshal(data, &doc), file)
+		require.NoError(t, format(t, "github-workflows.json", "").Validate(doc), file)
+	}
+}
+
 func TestPipelinesAreOfThePublishedForms(t *testing.T) {
 	checked := 0
 	require.NoError(t, fs.WalkDir(examples.Files, "ci", func(name string, entry fs.DirEntry, err error) error {

@@ -8,14 +8,13 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
+	"proxbox-sync/reconcile"
 	"proxbox-sync/reconcile/render"
 	"proxbox-sync/schema/output"
 )
@@ -46,7 +45,7 @@ type resulting interface {
 func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	defer func() {
 		if r := recover(); r != nil {
-			_, _ = fmt.Fprintf(stderr, "proxbox-sync: internal error: %T at %s\n", r, panicPlace())
+			_, _ = fmt.Fprintf(stderr, "proxbox-sync: %v\n", reconcile.CrashOf(r))
 			code = int(exitError)
 		}
 	}()
@@ -85,6 +84,7 @@ func newParser(grammar *cli, a *app) (*parser, *bool) {
 		kong.Exit(func(int) { panic(helpShown{}) }),
 		kong.Resolvers(&envResolver{a.env, a.from}),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.NamedMapper("given", kong.MapperFunc(given)),
 		kong.ValueFormatter(helpValue),
 		kong.Vars{"forms": strings.Join(output.Forms(), ", ")},
 	)
@@ -266,25 +266,4 @@ func (a *app) styleOf(w io.Writer) render.Style {
 func terminal(stream any) (*os.File, bool) {
 	f, ok := stream.(*os.File)
 	return f, ok && term.IsTerminal(int(f.Fd()))
-}
-
-// panicPlace names the function and line of ours, or the outermost one, that
-// panicked. The value of a panic is never shown: it may hold a secret.
-func panicPlace() string {
-	pcs := make([]uintptr, 64)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
-	first := ""
-	for {
-		frame, more := frames.Next()
-		at := fmt.Sprintf("%s:%d", filepath.Base(frame.File), frame.Line)
-		if strings.HasPrefix(frame.Function, "proxbox-sync/") || strings.HasPrefix(frame.Function, "main.") {
-			return frame.Function + " " + at
-		}
-		if first == "" && !strings.HasPrefix(frame.Function, "runtime.") {
-			first = frame.Function + " " + at
-		}
-		if !more {
-			return first
-		}
-	}
 }

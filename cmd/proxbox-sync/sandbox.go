@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"proxbox-sync/reconcile"
 	"proxbox-sync/reconcile/render"
 	"proxbox-sync/reconcile/sandbox"
 	"proxbox-sync/schema"
@@ -75,7 +76,7 @@ func (c *sandboxCommand) checkAddress() error {
 // serve answers requests until ctx ends, which is no error.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second,
+		Handler: recovering(handler, log), ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)
@@ -91,6 +92,23 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 		}
 		return nil
 	}
+}
+
+// recovering answers and logs a panic without its value, which net/http would log.
+func recovering(handler http.Handler, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			switch v := recover(); v {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(v)
+			default:
+				log.Error("answering a request", "error", reconcile.CrashOf(v))
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+		}()
+		handler.ServeHTTP(w, r)
+	})
 }
 
 // newToken makes up a v1 token, which every generation understands.

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"regexp"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"proxbox-sync/reconcile"
 	"proxbox-sync/reconcile/render"
@@ -17,11 +20,25 @@ import (
 // maxPlanBytes bounds a file of a saved plan: some hundred thousand steps.
 const maxPlanBytes = 512 << 20
 
+// given decodes a text that, once given, is never empty: an unset variable of a
+// job must not leave out the plan, the digest or the end that it was to name.
+func given(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("text", &text); err != nil {
+		return err
+	}
+	if text == "" {
+		return errors.New("it is empty: is a variable not set?")
+	}
+	target.SetString(text)
+	return nil
+}
+
 // saveFlags say where a plan is saved, and how.
 type saveFlags struct {
-	Out          string `help:"Save the plan to this file, for apply --plan; - is standard output." placeholder:"FILE" group:"Saved plan"`
+	Out          string `help:"Save the plan to this file, for apply --plan; - is standard output." type:"given" placeholder:"FILE" group:"Saved plan"`
 	RedactValues bool   `help:"Save digests in place of the fields' values. Keys stay: addresses, and names of endpoints, nodes and storage, where objects are known by them." group:"Saved plan"`
-	Expires      string `help:"Until when the saved plan may be applied: a time (RFC 3339), or how long from now on (24h)." placeholder:"TIME" group:"Saved plan"`
+	Expires      string `help:"Until when the saved plan may be applied: a time (RFC 3339), or how long from now on (24h)." type:"given" placeholder:"TIME" group:"Saved plan"`
 }
 
 // until is the time of --expires in RFC 3339, "" for none.
@@ -73,8 +90,8 @@ func (a *app) save(f saveFlags, plan *reconcile.Plan, record *reconcile.Record, 
 
 // savedFlags say which saved plan is to be carried out.
 type savedFlags struct {
-	Plan         string `help:"Carry out exactly this saved plan, or what is left of it; - for standard input." placeholder:"FILE" group:"Saved plan"`
-	ExpectDigest string `help:"SHA-256 that the saved plan's file must have." placeholder:"HEX" group:"Saved plan"`
+	Plan         string `help:"Carry out exactly this saved plan, or what is left of it; - for standard input." type:"given" placeholder:"FILE" group:"Saved plan"`
+	ExpectDigest string `help:"SHA-256 that the saved plan's file must have." type:"given" placeholder:"HEX" group:"Saved plan"`
 }
 
 var digestPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)

@@ -102,6 +102,21 @@ func TestWhereTheTokenComesFrom(t *testing.T) {
 	}
 }
 
+// A job whose setting came out empty must not do what nobody approved.
+func TestAnEmptyVariableThatRestrictsIsAnError(t *testing.T) {
+	command := map[string][]string{
+		"allowed-origins": {"apply", "--auto-approve"},
+		"plan":            {"apply", "--auto-approve"},
+		"expect-digest":   {"apply", "--auto-approve", "--plan=plan.json"},
+		"expires":         {"plan", "--out=plan.json"},
+	}
+	for _, flag := range restricting {
+		got := runWith(t.Context(), []string{variable(flag) + "="}, command[flag]...)
+		require.Equal(t, int(exitUsage), got.code, flag)
+		require.Contains(t, got.stderr, "--"+flag+": it is empty")
+	}
+}
+
 func TestEveryFlagHasAVariable(t *testing.T) {
 	env := []string{
 		"PROXBOX_SYNC_SELECT=ProxmoxStorage/a,b", "PROXBOX_SYNC_NO_DECRYPT=true", "PROXBOX_SYNC_TIMEOUT=5s",

@@ -7,9 +7,9 @@ import (
 	"proxbox-sync/reconcile/render"
 )
 
-// release is the version of a release build, set by the linker
-// (-X main.release=v1.2.3).
-var release string
+// release and commit are of a release build, set by the linker
+// (-X main.release=v1.2.3): Go's own stamp would differ with where it is built.
+var release, commit string
 
 type versionCommand struct {
 	Format string `help:"Form of the result: ${enum}." enum:"text,json" default:"text" group:"Output"`
@@ -48,6 +48,9 @@ func aboutBuild() render.About {
 	}
 	if release != "" {
 		about.Version = release
+	}
+	if commit != "" {
+		about.Commit = commit
 	}
 	return about
 }

@@ -356,8 +356,10 @@ func readInput(ctx context.Context, o Options) ([]byte, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		data, err := io.ReadAll(io.LimitReader(o.Stdin, o.MaxFileBytes+1))
-		done <- result{data, err}
+		var r result
+		defer func() { done <- r }()
+		defer reconcile.Recovered(&r.err)
+		r.data, r.err = io.ReadAll(io.LimitReader(o.Stdin, o.MaxFileBytes+1))
 	}()
 	select {
 	case r := <-done:

@@ -178,6 +178,7 @@ func (c *Client) checkKinds(ctx context.Context, r *Checkup, names []string) {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
+			defer reconcile.Recovered(&r.Kinds[i].Err)
 			c.checkKind(ctx, &r.Kinds[i])
 		})
 	}

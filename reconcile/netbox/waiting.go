@@ -108,6 +108,7 @@ func (c *Client) reviewAll(ctx context.Context, list []*connectionCheck) {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
+			defer reconcile.Recovered(&x.err)
 			var out reconcile.ApprovalResult
 			seen, err := c.review(ctx, call{method: http.MethodGet, path: approvalPath(x.kind, x.path, x.row)}, &out)
 			switch {

@@ -98,6 +98,7 @@ type sending struct {
 	target  *target
 	results chan result
 	halted  atomic.Bool // by what concerns every write
+	told    sync.Map    // the indexes that have an outcome
 }
 
 // over reports whether nothing more is to be sent. What has no outcome then was
@@ -108,7 +109,25 @@ func (s *sending) emit(index int, o reconcile.Outcome, stop error) {
 	if stop != nil {
 		s.halted.Store(true)
 	}
+	s.told.Store(index, true)
 	s.results <- result{index, o, stop}
+}
+
+// guarded sends a batch. What a panic leaves without an outcome may have arrived.
+func (s *sending) guarded(batch []item) {
+	var crash error
+	func() {
+		defer reconcile.Recovered(&crash)
+		s.batch(batch)
+	}()
+	if crash == nil {
+		return
+	}
+	for _, x := range batch {
+		if _, told := s.told.Load(x.index); !told {
+			s.emit(x.index, reconcile.Outcome{Verdict: reconcile.Uncertain, Err: crash}, crash)
+		}
+	}
 }
 
 // spread sends a list in batches, several at a time where the kind allows that,
@@ -128,7 +147,7 @@ func (c *Client) spread(
 	for range workers {
 		wg.Go(func() {
 			for batch := range work {
-				s.batch(batch)
+				s.guarded(batch)
 			}
 		})
 	}

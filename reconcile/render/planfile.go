@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"proxbox-sync/reconcile"
 )
@@ -45,7 +46,7 @@ func ReadPlan(data []byte) (*PlanDocument, error) {
 	dec.UseNumber()
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(d); err != nil {
-		return nil, fmt.Errorf("it is no saved plan: %w", err)
+		return nil, fmt.Errorf("it is no saved plan: %s", whyNoJSON(err))
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("it is no saved plan: something follows it")
@@ -65,6 +66,20 @@ func ReadPlan(data []byte) (*PlanDocument, error) {
 		return nil, errors.New("it was changed after it was saved: its checksum, or its form, is not what the program writes")
 	}
 	return d, nil
+}
+
+// whyNoJSON says what the decoder found without the names of Go's types.
+func whyNoJSON(err error) string {
+	var other *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, io.EOF):
+		return "it is empty"
+	case errors.As(err, &other) && other.Field != "":
+		return fmt.Sprintf("%s must not be of the type %s", strings.TrimPrefix(other.Field, "Record."), other.Value)
+	case errors.As(err, &other):
+		return "it is JSON of the type " + other.Value
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
 // Diagnosed are the diagnostics that stand in the document.

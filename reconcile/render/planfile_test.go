@@ -32,6 +32,20 @@ func TestASavedPlanReadsAsAFreshOne(t *testing.T) {
 	}
 }
 
+func TestWhatIsNoSavedPlanIsSaidInPlainWords(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                     "it is no saved plan: it is empty",
+		"[]":                   "it is no saved plan: it is JSON of the type array",
+		`{"steps": {}}`:        "it is no saved plan: steps must not be of the type object",
+		`{"surprise": 1}`:      `it is no saved plan: unknown field "surprise"`,
+		"{} {}":                "it is no saved plan: something follows it",
+		`{"format": "plan/2"}`: `it is of the form "plan/2"; this version reads "proxbox-sync/plan/v1"`,
+	} {
+		_, err := render.ReadPlan([]byte(text))
+		require.EqualError(t, err, want)
+	}
+}
+
 // Who shows a plan does not trust it: whatever a file says that looks like one,
 // each format has an answer to it.
 func FuzzShow(f *testing.F) {
