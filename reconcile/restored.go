@@ -103,7 +103,7 @@ func (x *Restored) step(report *Report, r *StepReport) {
 		n.Reasons = append(n.Reasons, FieldMessage{Field: w.Field, Text: w.Text})
 	}
 	switch r.Result {
-	case Applied, AlreadyDone, Unmarked:
+	case Applied, AlreadyDone, Unmarked, NotAttempted: // the proof tells of the last
 		return
 	}
 	n := x.entry(o)
