@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"proxbox-sync/reconcile"
@@ -171,7 +172,7 @@ func (r *restoring) plan() (*reconcile.Restoration, error) {
 	if err != nil || plan == nil {
 		return nil, failed(list, err)
 	}
-	plan.Plan.Diagnostics = list
+	plan.Plan.Diagnostics = worthSaying(list)
 	if r.command.Drill {
 		return plan, nil
 	}
@@ -186,6 +187,20 @@ func (r *restoring) plan() (*reconcile.Restoration, error) {
 		_ = render.Paragraph(out, "First of all the custom field "+reconcile.MarkerField+" is made or attached: it records what is managed.", style)
 	}
 	return plan, render.WillNotComeBack(out, plan, style)
+}
+
+// worthSaying leaves out what is no matter of whether things come back: the risks
+// of what the manifests ask for, which plan and lint speak of.
+func worthSaying(list reconcile.Diagnostics) reconcile.Diagnostics {
+	return slices.DeleteFunc(list, func(d reconcile.Diagnostic) bool {
+		switch d.Code {
+		case reconcile.DatabaseID.Code, reconcile.RecipientMissing.Code:
+			return false
+		case "synced-field":
+			return true
+		}
+		return d.Severity != reconcile.Error && d.Trouble == reconcile.Risk
+	})
 }
 
 // markers works out what the custom field needs, where there is an owner.
@@ -287,9 +302,6 @@ func (r *restoring) emit(x *reconcile.Restored) error {
 	code := codeOfRestored(x)
 	d := render.NewRestoreDocument(x, int(code))
 	d.Took(time.Since(r.began))
-	if r.command.Format == "text" && !r.command.Drill {
-		_, _ = fmt.Fprintln(r.stdout)
-	}
 	return r.app.emit(d, code)
 }
 

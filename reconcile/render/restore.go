@@ -185,7 +185,7 @@ func todo(n *reconcile.NotBack, drill bool) string {
 	case n.Waits:
 		return "have it made, and " + again
 	case len(n.Secrets) > 0:
-		return "the rest of it is there: see to what the server says, and " + again + ", which sends it again"
+		return "the rest of it is there. Have what the server asks before it takes this secret answer (such as the backend whose key it is), and " + again
 	case len(n.BlockedBy) > 0:
 		return "bring that back first, and " + again
 	case n.Result == "" && len(n.Reasons) > 0 && len(n.Fields) == 0:

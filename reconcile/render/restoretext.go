@@ -184,13 +184,17 @@ func fieldNames(fields []reconcile.RecordField) string {
 
 // Summary is the line that says how it ended.
 func (d *RestoreDocument) Summary() string {
-	objects, equal, waits := 0, 0, 0
+	equal, waits := 0, 0
 	for _, c := range d.Compared {
-		objects, equal = objects+c.Objects, equal+c.Equal
+		equal += c.Equal
 	}
 	for i := range d.NotBack {
-		if d.NotBack[i].Waits {
+		n := &d.NotBack[i]
+		if n.Waits {
 			waits++
+		}
+		if n.There && len(n.Fields) == 0 { // what was left of it is equal
+			equal--
 		}
 	}
 	name := d.word("Restore", "Drill")
@@ -224,6 +228,8 @@ func WillNotComeBack(w io.Writer, r *reconcile.Restoration, s Style) error {
 		x.lines = firstOf(x.lines, listedBeside, "and %s more")
 		p.line()
 		p.part(x)
+	} else {
+		p.line()
 	}
 	return p.done()
 }
