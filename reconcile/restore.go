@@ -41,6 +41,8 @@ type Lost struct {
 	// Waits says that nothing is wrong with the documents: what is missing is
 	// made by somebody else.
 	Waits bool
+	// Behind says that it refers to something that is lost itself.
+	Behind bool
 }
 
 // noDeletes is why a restore prunes and releases nothing.

@@ -37,6 +37,7 @@ type NotBack struct {
 	There  bool // the server has it, and something of it is missing or different
 	// Waits says that nothing is wrong with it: somebody else makes what is missing.
 	Waits     bool
+	Behind    bool   // it only waits for another object that is not back
 	Result    Result // of the step that did not work, "" where there was none
 	Reasons   []FieldMessage
 	Fields    []FieldChange // how the server has it, and how it should be
@@ -83,7 +84,8 @@ func (x *Restored) lost(list []Lost) {
 		if l.Field != "" {
 			n.There = true
 		}
-		n.Waits = l.Waits && (n.Waits || len(n.Reasons) == 0)
+		first := len(n.Reasons) == 0
+		n.Waits, n.Behind = l.Waits && (n.Waits || first), l.Behind && (n.Behind || first)
 		n.Reasons = append(n.Reasons, FieldMessage{Field: l.Field, Text: l.Why})
 	}
 }
@@ -107,7 +109,7 @@ func (x *Restored) step(report *Report, r *StepReport) {
 		return
 	}
 	n := x.entry(o)
-	n.Waits, n.Result, n.Status, n.Request = false, r.Result, r.Status, r.Request
+	n.Waits, n.Behind, n.Result, n.Status, n.Request = false, false, r.Result, r.Status, r.Request
 	n.There = n.There || r.Step.Change.Live != nil || r.Step.Link
 	n.sends = n.sends || len(r.Step.Change.Secrets) > 0
 	n.Reasons = append(n.Reasons, r.Messages...)

@@ -35,8 +35,8 @@ func (v *survey) loses(o *Object) bool {
 	}
 	if o.Peer == nil {
 		for _, name := range o.Kind.Resource.Key {
-			if why, waits := v.missing(o.Fields[name]); why != "" {
-				return v.drop(o, Lost{Object: o, Field: name, Why: why, Waits: waits})
+			if l := v.missing(o, name, o.Fields[name]); l != nil {
+				return v.drop(o, *l)
 			}
 		}
 	}
@@ -71,16 +71,16 @@ func (v *survey) drop(o *Object, why Lost) bool {
 func (v *survey) present(o *Object, f *schema.Field, value any) (any, []Lost) {
 	list, several := value.([]any)
 	if !several {
-		if why, waits := v.missing(value); why != "" {
-			return nil, []Lost{{Object: o, Field: f.Name, Why: why, Waits: waits}}
+		if l := v.missing(o, f.Name, value); l != nil {
+			return nil, []Lost{*l}
 		}
 		return value, nil
 	}
 	var lost []Lost
 	rest := make([]any, 0, len(list))
 	for _, item := range list {
-		if why, waits := v.missing(item); why != "" {
-			lost = append(lost, Lost{Object: o, Field: f.Name, Why: why, Waits: waits})
+		if l := v.missing(o, f.Name, item); l != nil {
+			lost = append(lost, *l)
 			continue
 		}
 		rest = append(rest, item)
@@ -88,22 +88,23 @@ func (v *survey) present(o *Object, f *schema.Field, value any) (any, []Lost) {
 	return rest, lost
 }
 
-// missing says why a reference leads nowhere, "" where it leads to something or
+// missing says why a reference leads nowhere, nil where it leads to something or
 // is none.
-func (v *survey) missing(value any) (why string, waits bool) {
+func (v *survey) missing(o *Object, field string, value any) *Lost {
 	switch ref := value.(type) {
 	case Selector:
 		nowhere := "which is in no manifest and not on the server"
 		if v.drill {
 			nowhere = "which is in no manifest"
 		}
-		return fmt.Sprintf("refers to %s %s, %s", ref.Kind, displaySelector(ref, 0), nowhere), false
+		return &Lost{Object: o, Field: field, Why: fmt.Sprintf("refers to %s %s, %s", ref.Kind, displaySelector(ref, 0), nowhere)}
 	case Ref:
 		if v.gone[ref.Target] {
-			return fmt.Sprintf("refers to %s, which does not come back", ref.Target), v.waits[ref.Target]
+			return &Lost{Object: o, Field: field, Why: fmt.Sprintf("refers to %s, which does not come back", ref.Target),
+				Waits: v.waits[ref.Target], Behind: true}
 		}
 	}
-	return "", false
+	return nil
 }
 
 // keep puts what is left of a field in place of it; a single reference goes.

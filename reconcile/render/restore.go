@@ -186,7 +186,7 @@ func todo(n *reconcile.NotBack, drill bool) string {
 		return "have it made, and " + again
 	case len(n.Secrets) > 0:
 		return "the rest of it is there. Have what the server asks before it takes this secret answer (such as the backend whose key it is), and " + again
-	case len(n.BlockedBy) > 0:
+	case len(n.BlockedBy) > 0, n.Behind:
 		return "bring that back first, and " + again
 	case n.Result == "" && len(n.Reasons) > 0 && len(n.Fields) == 0:
 		return "declare what it refers to (export --with-references writes it), and " + again
