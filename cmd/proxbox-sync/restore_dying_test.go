@@ -73,7 +73,7 @@ func restoredAfterDeath(t *testing.T, n int) (map[string][]string, exitCode) {
 	dying := &mortal{next: server, left: n}
 	front := httptest.NewServer(dying)
 	defer front.Close()
-	run := restoreRun(t, front.URL, scriptToken, "p")
+	run := restoreRun(t, front.URL, scriptToken, "p", "p")
 	first := run(t, "restore", "--auto-approve", "--approve-connections", "--parallelism=1", "--timeout=100ms")
 	if first.code != int(exitDone) {
 		require.Contains(t, []int{int(exitError), int(exitPartly)}, first.code, first.stdout+first.stderr)
@@ -93,10 +93,10 @@ func restoredAfterDeath(t *testing.T, n int) (map[string][]string, exitCode) {
 
 // restoreRun returns how to run a command on a repository of one's own; no secret
 // of it may be in what it prints.
-func restoreRun(t *testing.T, url, token, name string) func(*testing.T, ...string) outcome {
+func restoreRun(t *testing.T, url, token, owner, name string) func(*testing.T, ...string) outcome {
 	t.Helper()
 	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, projectName), []byte("owner: "+name+"\nmanifests: [m.yaml]\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, projectName), []byte("owner: "+owner+"\nmanifests: [m.yaml]\n"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "m.yaml"), []byte(strings.ReplaceAll(dyingRepository, "{p}", name)), 0o600))
 	require.NoError(t, os.Mkdir(filepath.Join(dir, ".git"), 0o700))
 	env := []string{"HOME=" + dir, "PROXBOX_SYNC_URL=" + url, "PROXBOX_SYNC_TOKEN=" + token, "PROXBOX_SYNC_ALLOW_PLAINTEXT_SECRETS=true"}
@@ -106,7 +106,7 @@ func restoreRun(t *testing.T, url, token, name string) func(*testing.T, ...strin
 		case "restore":
 			args = append(args, dir)
 		case "plan":
-			args = append(args, "--owner", name, filepath.Join(dir, "m.yaml"))
+			args = append(args, "--owner", owner, filepath.Join(dir, "m.yaml"))
 		}
 		got := runWith(t.Context(), env, args...)
 		require.NotContains(t, got.stdout+got.stderr, "canary-killed")
