@@ -33,7 +33,7 @@ func newOwnNetBox(t *testing.T) *ownNetBox {
 	}
 	caches, err := os.UserCacheDir()
 	require.NoError(t, err)
-	n := &ownNetBox{env: append(os.Environ(), "PROXBOX_SYNC_CACHE="+filepath.Join(caches, "proxbox-sync-long"))}
+	n := &ownNetBox{env: append(os.Environ(), "PROXBOX_SYNC_CACHE="+filepath.Join(caches, "proxbox-sync-killed"))}
 	// The dump of the usual one spares the migration.
 	if dumps, _ := filepath.Glob(filepath.Join(caches, "proxbox-sync", "*", "*.dump")); len(dumps) > 0 {
 		n.env = append(n.env, "NETBOX_DUMP_SEED="+dumps[len(dumps)-1])
