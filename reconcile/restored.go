@@ -117,7 +117,9 @@ func (x *Restored) step(report *Report, r *StepReport) {
 		n.Reasons = append(n.Reasons, FieldMessage{Text: r.Err.Error()})
 	}
 	for _, i := range r.BlockedBy {
-		n.BlockedBy = append(n.BlockedBy, report.Steps[i].Step.Change.Object().String())
+		if other := report.Steps[i].Step.Change.Object(); other != o {
+			n.BlockedBy = append(n.BlockedBy, other.String())
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -17,23 +18,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// envLong says that tests may take long, and stand up and kill a NetBox of their own.
-const envLong = "PROXBOX_SYNC_TEST_LONG"
-
-// ownNetBox is a NetBox that a test has for itself, in a cache folder of its own.
-type ownNetBox struct {
+// killedNetBox is a real NetBox of the test's own, which it kills and starts again.
+type killedNetBox struct {
 	env        []string
 	url, token string
 }
 
-func newOwnNetBox(t *testing.T) *ownNetBox {
+func newKilledNetBox(t *testing.T) *killedNetBox {
 	t.Helper()
-	if os.Getenv(envLong) == "" {
+	if os.Getenv("PROXBOX_SYNC_TEST_LONG") == "" {
 		t.Skip("left out: it takes long; make test-long runs it")
 	}
 	caches, err := os.UserCacheDir()
 	require.NoError(t, err)
-	n := &ownNetBox{env: append(os.Environ(), "PROXBOX_SYNC_CACHE="+filepath.Join(caches, "proxbox-sync-killed"))}
+	own := cmp.Or(os.Getenv("PROXBOX_SYNC_TEST_LONG_CACHE"), filepath.Join(caches, "proxbox-sync-long"))
+	n := &killedNetBox{env: append(os.Environ(), "PROXBOX_SYNC_CACHE="+own)}
 	// The dump of the usual one spares the migration.
 	if dumps, _ := filepath.Glob(filepath.Join(caches, "proxbox-sync", "*", "*.dump")); len(dumps) > 0 {
 		n.env = append(n.env, "NETBOX_DUMP_SEED="+dumps[len(dumps)-1])
@@ -44,14 +43,14 @@ func newOwnNetBox(t *testing.T) *ownNetBox {
 	return n
 }
 
-func (n *ownNetBox) script(t *testing.T, name string, args ...string) string {
+func (n *killedNetBox) script(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := n.try(name, args...)
 	require.NoError(t, err)
 	return out
 }
 
-func (n *ownNetBox) try(name string, args ...string) (string, error) {
+func (n *killedNetBox) try(name string, args ...string) (string, error) {
 	c := exec.Command(filepath.Join("..", "..", "testdata", "netbox", name), args...)
 	c.Env = n.env
 	var errs strings.Builder
@@ -64,7 +63,7 @@ func (n *ownNetBox) try(name string, args ...string) (string, error) {
 }
 
 // up starts it, the first time or again.
-func (n *ownNetBox) up(t *testing.T) {
+func (n *killedNetBox) up(t *testing.T) {
 	t.Helper()
 	n.script(t, "up.sh")
 	file := n.script(t, "up.sh", "--env-path")
@@ -77,7 +76,7 @@ func (n *ownNetBox) up(t *testing.T) {
 // A NetBox whose processes are killed in the middle of a write of a restore,
 // database and all, and that is started again, is restored by the same command.
 func TestLongANetBoxKilledDuringARestoreIsRestoredByTheSameCommand(t *testing.T) {
-	n := newOwnNetBox(t)
+	n := newKilledNetBox(t)
 	for _, write := range []int64{1, 2, 5, 8, 11} {
 		t.Run(fmt.Sprintf("in its write %d", write), func(t *testing.T) {
 			name := fmt.Sprintf("k%d", write)
@@ -112,7 +111,7 @@ func TestLongANetBoxKilledDuringARestoreIsRestoredByTheSameCommand(t *testing.T)
 }
 
 // holds checks that there is no twin of anything.
-func (n *ownNetBox) holds(t *testing.T, run func(*testing.T, ...string) outcome, want map[string]int, name string) {
+func (n *killedNetBox) holds(t *testing.T, run func(*testing.T, ...string) outcome, want map[string]int, name string) {
 	t.Helper()
 	for kind, objects := range want {
 		got := run(t, "get", kind, "--format", "json")

@@ -12,10 +12,6 @@ import (
 	"proxbox-sync/reconcile/sandbox"
 )
 
-// todoEnding marks files with the secrets that nobody has filled in yet; they are
-// no manifests.
-const todoEnding = ".secrets.yaml.todo"
-
 // findProject decides which project a restore is about: that of the one folder
 // which was named, if it has one, else that of the working directory. A project
 // that was named is restored as a whole: its manifests are those that it lists.
@@ -75,11 +71,11 @@ func (r *restoring) unfilled() reconcile.Diagnostics {
 				return nil
 			case entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && name != path:
 				return filepath.SkipDir
-			case entry.Type().IsRegular() && strings.HasSuffix(entry.Name(), todoEnding):
+			case entry.Type().IsRegular() && strings.HasSuffix(entry.Name(), skeletonEnding):
 				list = append(list, reconcile.Diagnostic{Severity: reconcile.Warning, Trouble: reconcile.SecretKey, Code: "secrets-not-in-git",
 					Pos:     reconcile.Position{File: relative(r.dir, name)},
 					Summary: "the secrets that this skeleton names are not in Git, and don't come back",
-					Detail:  fmt.Sprintf("fill them in, take %s off its name, and encrypt it", filepath.Ext(todoEnding))})
+					Detail:  fmt.Sprintf("fill them in, take %s off its name, and encrypt it", filepath.Ext(skeletonEnding))})
 			}
 			return nil
 		})
