@@ -49,6 +49,10 @@ test: ## Run all tests; they need nothing but Go
 test-race: ## Run all tests under the race detector (slow)
 	go test -race -timeout 60m $(TESTFLAGS) ./... $(TOOLS)
 
+.PHONY: test-long
+test-long: ## Run the tests that take long; some stand up a NetBox of their own
+	PROXBOX_SYNC_TEST_LONG=1 go test -timeout 120m $(TESTFLAGS) -run 'TestLong' ./...
+
 .PHONY: test-netbox
 test-netbox: ## Run the conformance tests against the NetBox of netbox-up
 	@TESTFLAGS='$(TESTFLAGS)' testdata/conformance.sh

@@ -14,6 +14,9 @@ import (
 type ApplyOptions struct {
 	Message  string // changelog_message of every write
 	Progress func(done, total int, r StepReport)
+	// WithoutRefused writes an object without the secrets that the server refuses,
+	// where it has nothing else against it, and reports them as withheld.
+	WithoutRefused bool
 }
 
 // attempts bounds how often a step is sent whose fate had to be looked up.
@@ -25,7 +28,7 @@ const attempts = 3
 func Apply(ctx context.Context, plan *Plan, server Server, o ApplyOptions) *Report {
 	a := &applying{ctx: ctx, plan: plan, server: server, options: o,
 		reports: make([]StepReport, len(plan.Steps)), rows: map[*Object]RowID{}, versions: map[*Object]string{},
-		made: map[rowOfKind]bool{}, failedKinds: map[string][]int{}}
+		made: map[rowOfKind]bool{}, failedKinds: map[string][]int{}, withheld: map[int][]Withheld{}}
 	for i, s := range plan.Steps {
 		a.reports[i] = StepReport{Step: s, Result: NotAttempted}
 	}
@@ -64,7 +67,8 @@ type applying struct {
 	rows        map[*Object]RowID // of objects made in this run
 	versions    map[*Object]string
 	made        map[rowOfKind]bool // in this run
-	failedKinds map[string][]int
+	failedKinds map[string][]int   // steps of settings that failed
+	withheld    map[int][]Withheld // by step
 	finished    int
 	err         error
 }
@@ -133,7 +137,9 @@ func (a *applying) group(steps []*Step) {
 			writes[i].Batch = round[i].batch
 		}
 		err := a.server.Write(a.ctx, kind.Name, op, writes, func(i int, out Outcome) {
-			if out.Verdict == Done || out.Verdict == Refused {
+			if rest := a.withhold(round[i].step, out); rest != nil {
+				round[i].step, round[i].rest = rest, a.writesAnything(rest)
+			} else if out.Verdict == Done || out.Verdict == Refused {
 				a.settle(round[i].step, out)
 				out.Fields, out.Messages = nil, nil // looked at; there may be many
 			}
@@ -155,6 +161,7 @@ type sent struct {
 	out   Outcome // of the last time
 	times int     // that its fate had to be looked up
 	batch int     // how many may go with it the next time, 0 for any
+	rest  bool    // it is to be sent again without what the server refused
 }
 
 // stillMissing looks, right before objects are created, whether somebody made
@@ -195,8 +202,13 @@ func operation(a Action) Operation {
 // arrive, halves are sent: one object may be what breaks the server.
 func (a *applying) unsettled(round []sent) []sent {
 	var open []sent
+	var rest []sent
 	var steps []*Step
 	for _, w := range round {
+		if w.rest {
+			rest = append(rest, sent{step: w.step, batch: 1})
+			continue
+		}
 		switch w.out.Verdict {
 		case Conflict, Uncertain:
 			open, steps = append(open, w), append(steps, w.step)
@@ -230,7 +242,7 @@ func (a *applying) unsettled(round []sent) []sent {
 		}
 		a.finish(r)
 	}
-	return again
+	return append(again, rest...)
 }
 
 func orUnanswered(err error) error {
@@ -289,11 +301,14 @@ func (a *applying) notTaken(c *Change, out Outcome) []FieldMessage {
 	return messages
 }
 
+// finish notes the fate of a step. Settings that could not be written block the
+// kinds that come after them; of other kinds an object blocks what refers to it.
 func (a *applying) finish(r StepReport) {
+	r.Withheld = a.withheld[r.Step.Index]
 	a.reports[r.Step.Index] = r
 	a.finished++
-	if !a.succeeded(r.Step.Index) {
-		kind := r.Step.Change.Object().Kind.Name
+	if k := r.Step.Change.Object().Kind; !a.succeeded(r.Step.Index) && k.Resource.Mode == schema.Singleton {
+		kind := k.Name
 		a.failedKinds[kind] = append(a.failedKinds[kind], r.Step.Index)
 	}
 	if a.options.Progress != nil {

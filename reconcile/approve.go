@@ -40,23 +40,56 @@ func ApproveConnections(ctx context.Context, report *Report, server Server) []Ap
 			continue
 		}
 		seen[o] = true
-		needs, err := approver.NeedsApproval(ctx, o.Kind.Name)
-		if err == nil && !needs {
-			continue
+		if x, asked := approve(ctx, approver, o, r.Row); asked {
+			out = append(out, x)
 		}
-		x := ApprovalReport{Object: o, Row: r.Row, Err: err}
-		if x.Row == 0 {
-			x.Row = o.liveRow()
-		}
-		if err == nil {
-			x.ApprovalResult, x.Err = approver.Approve(ctx, o.Kind.Name, x.Row, declaredTarget(o))
-		}
-		if x.Err != nil {
-			x.Err = fmt.Errorf("approving the connection of %s: %w", o, x.Err)
-		}
-		out = append(out, x)
 	}
 	return out
+}
+
+// ApproveRestored approves the connections of everything that a restore declares,
+// also where a run before this one wrote it and was interrupted: it approves
+// nothing but what the documents say.
+func ApproveRestored(ctx context.Context, report *Report, server Server) []ApprovalReport {
+	approver, ok := server.(Approver)
+	if !ok || report.Plan.desired == nil {
+		return nil
+	}
+	made := map[*Object]RowID{}
+	for i := range report.Steps {
+		if r := &report.Steps[i]; r.Row != 0 {
+			made[r.Step.Change.Desired] = r.Row
+		}
+	}
+	var out []ApprovalReport
+	for _, o := range approvable(report.Plan.desired) {
+		if made[o] == 0 && o.liveRow() == 0 {
+			continue
+		}
+		if x, asked := approve(ctx, approver, o, made[o]); asked {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// approve approves one connection; asked is false where the server has no approval.
+func approve(ctx context.Context, approver Approver, o *Object, row RowID) (x ApprovalReport, asked bool) {
+	needs, err := approver.NeedsApproval(ctx, o.Kind.Name)
+	if err == nil && !needs {
+		return x, false
+	}
+	x = ApprovalReport{Object: o, Row: row, Err: err}
+	if x.Row == 0 {
+		x.Row = o.liveRow()
+	}
+	if err == nil {
+		x.ApprovalResult, x.Err = approver.Approve(ctx, o.Kind.Name, x.Row, declaredTarget(o))
+	}
+	if x.Err != nil {
+		x.Err = fmt.Errorf("approving the connection of %s: %w", o, x.Err)
+	}
+	return x, true
 }
 
 // targetFields are the fields of a change that say where the object's

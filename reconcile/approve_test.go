@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -27,6 +28,16 @@ func (l *locksmith) NeedsApproval(_ context.Context, kind string) (bool, error) 
 func (l *locksmith) Approve(_ context.Context, kind string, row reconcile.RowID, want map[string]any) (reconcile.ApprovalResult, error) {
 	l.asked = append(l.asked, fmt.Sprintf("%s %s %v", kind, l.rows[kind][row].Fields["name"], want))
 	return reconcile.ApprovalResult{Verdict: reconcile.Approved, Status: 200}, l.err
+}
+
+func (l *locksmith) Approved(_ context.Context, kind string, row reconcile.RowID) (reconcile.ApprovalResult, error) {
+	verdict := reconcile.NotApproved
+	for _, asked := range l.asked {
+		if strings.HasPrefix(asked, fmt.Sprintf("%s %s ", kind, l.rows[kind][row].Fields["name"])) {
+			verdict = reconcile.WasApproved
+		}
+	}
+	return reconcile.ApprovalResult{Verdict: verdict}, l.err
 }
 
 // approve plans and applies a text and asks for approvals.

@@ -180,7 +180,7 @@ type Step struct {
 	// in an earlier one.
 	Wave  int
 	Needs []int // indexes of the steps that must have succeeded
-	// After names kinds of which all steps must have succeeded before.
+	// After names kinds whose steps run before; those of settings must have succeeded.
 	After []string
 	// Deferred names the reference fields that this create leaves out since
 	// their target comes later; a link step sets them. Empty otherwise.
@@ -214,7 +214,18 @@ type StepReport struct {
 	Status    int
 	Request   string // X-Request-ID
 	BlockedBy []int  // step indexes
+	Withheld  []Withheld
 	Err       error
+}
+
+// Withheld is a secret that the server refused while it took the rest of its
+// object.
+type Withheld struct {
+	Field string
+	Text  string // the server's words
+	// Known says that what was refused is what the marker says was sent before: the
+	// server may well have it.
+	Known bool
 }
 
 // Report is what happened to each step of a plan, in the plan's order.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"proxbox-sync/schema"
@@ -45,7 +46,7 @@ func (m *marking) look(ctx context.Context) error {
 		return nil
 	}
 	for _, k := range m.reading.set.Kinds() {
-		for _, t := range m.field.Types {
+		for _, t := range slices.Concat(m.field.Types, m.own.Attached) {
 			if t == k.Resource.ObjectType && m.own.marks(k) {
 				m.kinds[k.Name] = true
 			}

@@ -16,6 +16,9 @@ type Ownership struct {
 	Owner string
 	// Mark names the core kinds that are marked and pruned as well.
 	Mark []string
+	// Attached are object types that the custom field of the markers is going to be
+	// attached to before the plan is carried out.
+	Attached []string
 	// Partial says why the manifests of this run are not the whole set, "" when
 	// they are. A partial run lists no orphans, prunes nothing and releases no
 	// fields.

@@ -33,10 +33,6 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 		// What the manifests alone prove wrong is reported in the same run.
 		return nil, append(diags, Link(set, desired, nil)...).Sorted(), nil
 	}
-	instance, err := server.Instance(ctx)
-	if err != nil {
-		return nil, diags, err
-	}
 	live, more, err := Observe(ctx, set, server, desired, o.Ownership)
 	if err != nil {
 		return nil, diags, err
@@ -48,6 +44,16 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 	diags = append(diags, LinkOwned(set, desired, live, o.Ownership)...)
 	if diags.HasErrors() {
 		return nil, diags.Sorted(), nil
+	}
+	return planLinked(ctx, set, server, desired, live, diags, o)
+}
+
+// planLinked makes the plan of linked states. diags is what is known to be said
+// already, none of it an error.
+func planLinked(ctx context.Context, set *schema.Set, server Server, desired, live *State, diags Diagnostics, o PlanOptions) (*Plan, Diagnostics, error) {
+	instance, err := server.Instance(ctx)
+	if err != nil {
+		return nil, diags, err
 	}
 	selected, more := pick(set, desired, o.Select)
 	diags = append(diags, more...)

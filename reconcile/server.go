@@ -48,6 +48,9 @@ type Approver interface {
 	// fields are not in want must be what the server makes them without anybody's
 	// doing. The error is for what gave no answer.
 	Approve(ctx context.Context, kind string, row RowID, want map[string]any) (ApprovalResult, error)
+	// Approved says whether the connection of an object is approved, and changes
+	// nothing: WasApproved, NotApproved, NoApproval or ApprovalForbidden.
+	Approved(ctx context.Context, kind string, row RowID) (ApprovalResult, error)
 }
 
 // ChangeLog is what a Server can do beside: look up what became of an object
@@ -87,6 +90,7 @@ const (
 	TargetChanged     ApprovalVerdict = "conflict"          // it changed between looking and approving
 	NotEnabled        ApprovalVerdict = "not enabled"       // noted, but of no effect until the object is enabled
 	NoApproval        ApprovalVerdict = "needs no approval" // the server has none
+	NotApproved       ApprovalVerdict = "not approved"      // it waits for somebody to approve it
 	ApprovalForbidden ApprovalVerdict = "forbidden"         // the token lacks sensitive-data access
 )
 

@@ -57,6 +57,9 @@ type Resource struct {
 	Bulk *bool `json:"bulk"`
 	// After names kinds whose changes are written first, beside those referred to.
 	After []string `json:"after"`
+	// Record says that the objects tell what happened, once for each event: there
+	// may be very many, and a restore can leave them out.
+	Record bool `json:"record"`
 	// Cascades say what else a delete takes along.
 	Cascades []Cascade `json:"cascades"`
 	// Prune is "named" for kinds that are only pruned where the project file names them.

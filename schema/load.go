@@ -249,6 +249,9 @@ func (r *Resource) check() []error {
 			}
 		}
 	}
+	if r.Record && r.Mode != Managed {
+		errs = append(errs, errors.New("x-resource.record is for managed kinds"))
+	}
 	if r.Prune != "" && r.Prune != "named" {
 		errs = append(errs, fmt.Errorf("x-resource.prune %q is not \"named\"", r.Prune))
 	}

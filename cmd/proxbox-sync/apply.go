@@ -114,13 +114,17 @@ func (c *applyCommand) nothing(a *app, plan *reconcile.Plan, saved *saved, why e
 
 // carryOut applies a plan and shows how far it is.
 func (a *app) carryOut(server reconcile.Server, plan *reconcile.Plan, saved *saved) *reconcile.Report {
+	return a.write(server, plan, reconcile.ApplyOptions{Message: changelogMessage(a.env, "apply", a.dir, plan.Owner, a.digest(plan, saved))})
+}
+
+// write is the one way to what changes a server.
+func (a *app) write(server reconcile.Server, plan *reconcile.Plan, o reconcile.ApplyOptions) *reconcile.Report {
 	beginWriting(a.ctx)
 	_, isTerminal := terminal(a.stderr)
 	progress := render.NewProgress(a.stderr, a.errStyle(), isTerminal, time.Now)
 	defer progress.End()
-	return reconcile.Apply(a.ctx, plan, server, reconcile.ApplyOptions{
-		Message: changelogMessage(a.env, a.dir, plan.Owner, a.digest(plan, saved)), Progress: progress.Step,
-	})
+	o.Progress = progress.Step
+	return reconcile.Apply(a.ctx, plan, server, o)
 }
 
 // digest is the SHA-256 of a plan's file: of the one that is carried out, else of
@@ -177,12 +181,16 @@ func sealed(plan *reconcile.Plan) error {
 	return &statusError{code: exitSecrets, err: errors.New(text + "; run apply where the key is, and without --no-decrypt")}
 }
 
-// canAsk refuses to begin where nobody could be asked at the end.
 func (c *applyCommand) canAsk(a *app) error {
-	if c.AutoApprove {
+	return a.canAsk(c.AutoApprove, append([]string{c.Plan}, c.Paths...))
+}
+
+// canAsk refuses to begin where nobody could be asked at the end.
+func (a *app) canAsk(approved bool, paths []string) error {
+	if approved {
 		return nil
 	}
-	for _, path := range append([]string{c.Plan}, c.Paths...) {
+	for _, path := range paths {
 		if path == "-" {
 			return usagef("what comes from standard input leaves nobody to ask: add --auto-approve")
 		}

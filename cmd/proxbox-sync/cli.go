@@ -15,6 +15,7 @@ type cli struct {
 	Plan       planCommand       `cmd:"" help:"Show what apply would do."`
 	Apply      applyCommand      `cmd:"" help:"Make the server as the manifests say."`
 	Show       showCommand       `cmd:"" help:"Show a saved plan."`
+	Restore    restoreCommand    `cmd:"" help:"Bring everything back from the manifests, or rehearse it."`
 	Drift      driftCommand      `cmd:"" help:"Show what somebody changed on the server."`
 	Export     exportCommand     `cmd:"" help:"Write what is live as manifests."`
 	Init       initCommand       `cmd:"" help:"Make the custom field that records what is managed."`

@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"proxbox-sync/reconcile"
+	"proxbox-sync/reconcile/sandbox"
 )
 
 // TestConformanceStories runs the scripts of testdata/story on every server. Beside
@@ -28,7 +29,8 @@ import (
 //	wrote                        lists the writes that the server got since the last wrote
 //	                             or api: method, path, number of objects, names of fields
 //
-// and no sandbox: the server is there. TAG, also as {p} in their files, is random
+// and the condition [newest] for a server of the newest generation, and no sandbox:
+// the server is there. TAG, also as {p} in their files, is random
 // and begins every name and is the owner, so that they run beside each other and
 // whatever else is there. TOKEN is the superuser's. What a story made is deleted
 // when it ends. Those of testdata/story/alone need the server for themselves.
@@ -58,6 +60,12 @@ func (w *world) stories(folder string) testscript.Params {
 		delete(p.Cmds, name)
 	}
 	p.Cmds["at"], p.Cmds["wrote"], p.Cmds["token"], p.Cmds["api"] = storyAt, storyWrote, storyToken, storyAPI
+	p.Condition = func(name string) (bool, error) {
+		if name != "newest" {
+			return false, fmt.Errorf("unknown condition %q", name)
+		}
+		return w.real || w.generation == sandbox.DefaultGeneration, nil
+	}
 	setup := p.Setup
 	p.Setup = func(env *testscript.Env) error {
 		if err := setup(env); err != nil {

@@ -95,27 +95,32 @@ type demo struct {
 
 // start begins the sandbox and connects to it.
 func (d *demo) start(generation string) (stop func(), err error) {
-	token := newToken()
-	handler, err := sandbox.New(sandbox.Options{Generation: generation, Token: token, Kinds: d.set})
+	d.client, stop, err = d.app.ownSandbox(sandbox.Options{Generation: generation, Kinds: d.set}, netbox.Config{})
+	return stop, err
+}
+
+// ownSandbox begins a sandbox in this process and connects to it.
+func (a *app) ownSandbox(o sandbox.Options, cfg netbox.Config) (client *netbox.Client, stop func(), err error) {
+	o.Token = newToken()
+	handler, err := sandbox.New(o)
 	if err != nil {
-		return nil, usagef("%w", err)
+		return nil, nil, usagef("%w", err)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("listening: %w", err)
+		return nil, nil, fmt.Errorf("listening: %w", err)
 	}
-	ctx, cancel := context.WithCancel(d.app.ctx)
+	// What is under way when the run is interrupted still gets its answer.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx))
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, listener, handler, d.app.log) }()
+	go func() { ended <- serve(ctx, listener, handler, a.log) }()
 	stop = func() { cancel(); <-ended }
-	d.client, err = netbox.New(netbox.Config{
-		URL: "http://" + listener.Addr().String(), Token: reconcile.NewSecret(token, ""), Kinds: d.set, Log: d.app.log,
-	})
-	if err != nil {
+	cfg.URL, cfg.Token, cfg.Kinds, cfg.Log = "http://"+listener.Addr().String(), reconcile.NewSecret(o.Token, ""), o.Kinds, a.log
+	if client, err = netbox.New(cfg); err != nil {
 		stop()
-		return nil, err
+		return nil, nil, err
 	}
-	return stop, nil
+	return client, stop, nil
 }
 
 // load reads the manifests of a folder as if it were a repository.

@@ -17,9 +17,9 @@ var commitVariables = []string{"GITHUB_SHA", "CI_COMMIT_SHA", "BUILD_SOURCEVERSI
 
 var commitPattern = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
 
-// changelogMessage is kept by the server with every change.
-func changelogMessage(env environment, dir, owner, digest string) string {
-	text := "proxbox-sync apply"
+// changelogMessage is kept by the server with every change that a command makes.
+func changelogMessage(env environment, command, dir, owner, digest string) string {
+	text := "proxbox-sync " + command
 	if owner != "" {
 		text += ", owner " + owner
 	}

@@ -110,7 +110,7 @@ func TestAnOwnerHasOneSource(t *testing.T) {
 }
 
 func TestTheChangeLogNamesTheOwner(t *testing.T) {
-	require.Equal(t, "proxbox-sync apply, owner prod", changelogMessage(environment{}, t.TempDir(), "prod", ""))
+	require.Equal(t, "proxbox-sync apply, owner prod", changelogMessage(environment{}, "apply", t.TempDir(), "prod", ""))
 	require.Equal(t, "proxbox-sync apply, owner prod, plan 0123456789ab",
-		changelogMessage(environment{}, t.TempDir(), "prod", strings.Repeat("0123456789abcdef", 4)))
+		changelogMessage(environment{}, "apply", t.TempDir(), "prod", strings.Repeat("0123456789abcdef", 4)))
 }

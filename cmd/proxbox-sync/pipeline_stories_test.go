@@ -2,9 +2,7 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -98,18 +96,15 @@ func storiesOfGitHub(t *testing.T, ran *sync.Map) {
 // and ends with the job; without the key nothing does.
 func (w *ciWorld) rehearsed(t *testing.T, job ended) {
 	t.Helper()
-	server := regexp.MustCompile(`Server: http://(127\.0\.0\.1:\d+)`).FindStringSubmatch(job.log)
-	require.NotNil(t, server, job.log)
 	require.NotContains(t, job.log, w.url)
-	_, err := net.Dial("tcp", server[1])
-	require.Error(t, err, "the sandbox has ended")
 	require.Zero(t, w.writes.Load(), "the real NetBox is left alone")
 	if w.key == "" {
 		require.Equal(t, int(exitSecrets), job.code, job.log)
 		return
 	}
 	require.Equal(t, "success", job.result, job.log)
-	require.Contains(t, job.log, "No changes. All 12 objects are as the manifests say.")
+	require.Contains(t, job.log, "Server: sandbox (")
+	require.Contains(t, job.log, "Drill: everything would come back: 12 objects as the manifests say.")
 }
 
 // ghStale: something moved between plan and merge. Nothing is written; main is

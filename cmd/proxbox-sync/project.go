@@ -58,8 +58,12 @@ type limit struct {
 
 // findProject looks for the project file in dir and above, up to the folder
 // that has a .git, or the root. It returns nil when there is none.
-func findProject(dir string) (*project, error) {
-	here := dir
+func findProject(dir string) (*project, error) { return projectAt(dir, dir) }
+
+// projectAt looks for the project file in folder and above; its paths are shown
+// as seen from dir.
+func projectAt(dir, folder string) (*project, error) {
+	here := folder
 	var file string
 	for {
 		candidate := filepath.Join(here, projectName)

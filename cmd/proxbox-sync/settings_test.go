@@ -204,7 +204,7 @@ func TestChangelogMessageNamesTheCommit(t *testing.T) {
 		{"nothing to read", nil, map[string]string{".git/HEAD": ""}, without},
 	} {
 		t.Run(c.why, func(t *testing.T) {
-			require.Equal(t, c.want, changelogMessage(newEnvironment(c.env), write(t, c.files), "", ""))
+			require.Equal(t, c.want, changelogMessage(newEnvironment(c.env), "apply", write(t, c.files), "", ""))
 		})
 	}
 }

@@ -96,6 +96,35 @@ func (c *Client) Approve(ctx context.Context, kind string, row reconcile.RowID, 
 	return out, err
 }
 
+// Approved implements reconcile.Approver with one GET.
+func (c *Client) Approved(ctx context.Context, kind string, row reconcile.RowID) (reconcile.ApprovalResult, error) {
+	var out reconcile.ApprovalResult
+	k, err := c.kind(kind)
+	if err != nil {
+		return out, err
+	}
+	if k.Resource.Approval == nil {
+		out.Verdict = reconcile.NoApproval
+		return out, nil
+	}
+	list, err := c.pathOf(ctx, k)
+	if err != nil {
+		return out, err
+	}
+	seen, err := c.review(ctx, call{method: http.MethodGet, path: approvalPath(k, list, row)}, &out)
+	switch {
+	case isStatus(err, http.StatusNotFound) && !c.approves():
+		out.Verdict = reconcile.NoApproval
+		return out, nil
+	case err != nil || out.Verdict != "":
+	case seen.Approved:
+		out.Verdict = reconcile.WasApproved
+	default:
+		out.Verdict = reconcile.NotApproved
+	}
+	return out, err
+}
+
 // approves reports whether the server is known to be one that has approval: then
 // a 404 speaks of the object.
 func (c *Client) approves() bool {

@@ -75,7 +75,7 @@ func (f *Failure) data() any {
 }
 
 // failureWords are what a command that failed would have made, by its form.
-var failureWords = map[string]string{PlanFormat: "plan", ReportFormat: "apply", DriftFormat: "drift"}
+var failureWords = map[string]string{PlanFormat: "plan", ReportFormat: "apply", DriftFormat: "drift", RestoreFormat: "restore"}
 
 func (f *Failure) page() *page {
 	word := failureWords[f.Format]

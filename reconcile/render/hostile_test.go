@@ -113,8 +113,25 @@ func hostileDocuments(t testing.TB, s string) map[string]render.Document {
 		"plan":    planned,
 		"report":  render.NewReportDocument(report, hostileRecord(s), approvals, 7),
 		"drift":   render.NewDriftDocument(reconcile.DriftOf(plan)),
+		"restore": render.NewRestoreDocument(hostileRestored(s, object, list, approvals), 7),
 		"failure": &render.Failure{Format: render.PlanFormat, ExitCode: 3, Diagnostics: list, Errors: []string{s}},
 	}
+}
+
+// hostileRestored is a restore with a text wherever one can be.
+func hostileRestored(s string, object *reconcile.Object, list reconcile.Diagnostics, approvals []reconcile.ApprovalReport) *reconcile.Restored {
+	fields := []reconcile.FieldChange{{Name: s, Before: s, After: s}}
+	unseen := []reconcile.Unseen{{Object: object, Fields: []string{s}}}
+	return &reconcile.Restored{Instance: reconcile.Instance{URL: s, NetBoxVersion: s, PluginVersion: s}, Owner: s, Diagnostics: list,
+		Results: map[reconcile.Result]int{reconcile.Applied: 1}, Err: errors.New(s), ProofErr: errors.New(s), Approvals: approvals,
+		Skipped: []reconcile.Skipped{{Object: object, Why: s}}, Records: map[string]int{s: 2}, Refused: unseen,
+		Proof: &reconcile.Proof{Kinds: []reconcile.ProvenKind{{Kind: s, Objects: 3, Equal: 1, Fields: 9}}, Kept: []reconcile.Unequal{{Object: object, Fields: fields}},
+			Unseen: unseen, Waiting: []*reconcile.Object{object}, Unasked: approvals[:1]},
+		NotBack: []*reconcile.NotBack{
+			{Object: object, Result: reconcile.Failed, Reasons: []reconcile.FieldMessage{{Field: s, Text: s}, {Text: s}}, Status: 400, Request: s},
+			{Object: object, There: true, Fields: fields},
+			{Object: object, There: true, Secrets: []string{s}, Reasons: []reconcile.FieldMessage{{Field: s, Text: s}}},
+			{Object: object, Result: reconcile.Blocked, BlockedBy: []string{s}}, {Object: object, Waits: true, Reasons: []reconcile.FieldMessage{{Text: s}}}}}
 }
 
 // shape is what of a report must not depend on names.

@@ -17,6 +17,7 @@ const (
 	PlanFormat     = "proxbox-sync/plan/v1"
 	DriftFormat    = "proxbox-sync/drift/v1"
 	ReportFormat   = "proxbox-sync/report/v1"
+	RestoreFormat  = "proxbox-sync/restore/v1"
 	ValidateFormat = "proxbox-sync/validate/v1"
 	LintFormat     = "proxbox-sync/lint/v1"
 	ExportFormat   = "proxbox-sync/export/v1"

@@ -171,6 +171,7 @@ type rule struct {
 	Assigned        string            `json:"assigned"`        // fails when the address that this field refers to is not on an interface of the row
 	Through         map[string]string `json:"through"`         // likewise: types of interfaces, and their field that refers to the row
 	Rewrite         *rewrite          `json:"rewrite"`         // fails when the field does not match; else gives it another form
+	Backend         bool              `json:"backend"`         // fails unless backends answer: see Options
 	Grant           string            `json:"grant"`           // fails for tokens without this grant
 	FrozenBySecrets bool              `json:"frozenBySecrets"` // fails when a secret is stored anywhere and the value changes
 	Errors          map[string]string `json:"errors"`          // by field; templates over the row

@@ -15,7 +15,7 @@ func (w *writer) rules(m *model, old, r *row, body *object) *refusal {
 		if len(errs.names) > 0 && (x.Group == "" || x.Group != group) {
 			break
 		}
-		if !x.applies(m, old, r, body) {
+		if !x.applies(m, old, r, body) || x.Backend && w.s.backends {
 			continue
 		}
 		switch {

@@ -30,6 +30,9 @@ type Options struct {
 	Clock func() time.Time
 	// Prefix is the sub-path that NetBox lies under ("/netbox"), empty for none.
 	Prefix string
+	// Backends says that the services which a write makes NetBox call answer it; by
+	// default there are none.
+	Backends bool
 	// MaxPage is MAX_PAGE_SIZE: no page has more rows; 0 is 1,000.
 	MaxPage int
 }
@@ -44,11 +47,13 @@ type Server struct {
 	roots   map[string]raw  // API root documents, with {base} for scheme, host and sub-path
 	prefix  string
 	maxPage int
-	clock   func() time.Time
-	last    time.Time
-	tokens  map[[32]byte]*actor
-	version int64 // counts changes of the store
-	undo    undoLog
+	// backends is Options.Backends.
+	backends bool
+	clock    func() time.Time
+	last     time.Time
+	tokens   map[[32]byte]*actor
+	version  int64 // counts changes of the store
+	undo     undoLog
 
 	keyFields   []*field // those with GenerateForSecrets
 	customModel *model
@@ -80,7 +85,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("server generation %s: %w", gen.Name, err)
 	}
 	s := &Server{gen: gen, models: models, byPath: map[string]*model{}, prefix: strings.TrimSuffix(o.Prefix, "/"),
-		maxPage: o.MaxPage, clock: o.Clock, tokens: map[[32]byte]*actor{}, attachedAt: -1}
+		maxPage: o.MaxPage, backends: o.Backends, clock: o.Clock, tokens: map[[32]byte]*actor{}, attachedAt: -1}
 	if s.maxPage <= 0 {
 		s.maxPage = 1000
 	}

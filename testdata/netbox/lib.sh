@@ -129,3 +129,15 @@ stop_all() {
   if pid=$(redis_pid); then stop_pid "$pid" TERM; fi
   rm -f "$run/gunicorn.pid" "$run/redis.pid"
 }
+
+# kill_all: no process of ours gets to finish anything, workers and backends included. The
+# parents go first, so that they start no others.
+kill_all() {
+  local pid pids=''
+  for pid in $(gunicorn_pid || true) $(postgres_pid || true) $(redis_pid || true); do
+    pids="$pids $pid $(ps -A -o pid=,ppid= | awk -v parent="$pid" '$2 == parent { print $1 }' | tr '\n' ' ')"
+  done
+  # shellcheck disable=SC2086 # several words
+  if [ -n "$pids" ]; then kill -s KILL $pids 2>/dev/null || true; fi
+  rm -f "$run/gunicorn.pid" "$run/redis.pid"
+}

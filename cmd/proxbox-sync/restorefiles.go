@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"proxbox-sync/reconcile"
+	"proxbox-sync/reconcile/netbox"
+	"proxbox-sync/reconcile/sandbox"
+)
+
+// findProject decides which project a restore is about: that of the one folder
+// which was named, if it has one, else that of the working directory. A project
+// that was named is restored as a whole: its manifests are those that it lists.
+func (c *restoreCommand) findProject(a *app) (*project, error) {
+	if len(c.Paths) != 1 || c.Paths[0] == "" || c.Paths[0] == "-" {
+		return findProject(a.dir)
+	}
+	folder := c.Paths[0]
+	if !filepath.IsAbs(folder) {
+		folder = filepath.Join(a.dir, folder)
+	}
+	if _, err := os.Lstat(filepath.Join(folder, projectName)); err != nil {
+		return findProject(a.dir)
+	}
+	p, err := projectAt(a.dir, filepath.Clean(folder))
+	if err == nil && len(p.Manifests) > 0 {
+		c.Paths = nil
+	}
+	return p, err
+}
+
+// folder is where the manifests' repository is.
+func (r *restoring) folder() string {
+	if r.project != nil {
+		return r.project.dir
+	}
+	return r.dir
+}
+
+// drillServer begins the sandbox of a drill. What a write makes NetBox call
+// answers there: whether it does so in reality can't be rehearsed.
+func (r *restoring) drillServer() (*netbox.Client, func(), error) {
+	f := r.command.serverFlags
+	if f.Parallelism < 1 || f.BatchSize < 1 {
+		return nil, nil, usagef("--parallelism and --batch-size: at least 1")
+	}
+	return r.ownSandbox(sandbox.Options{Generation: r.command.Generation, Kinds: r.set, Backends: true},
+		netbox.Config{Parallelism: f.Parallelism, BatchSize: f.BatchSize, Timeout: f.Timeout, UserAgent: "proxbox-sync/" + aboutBuild().Version})
+}
+
+// unfilled warns of skeletons of secrets beside the manifests: what they stand for
+// is not in Git.
+func (r *restoring) unfilled() reconcile.Diagnostics {
+	paths := r.command.Paths
+	if len(paths) == 0 && r.project != nil {
+		paths = r.project.Manifests
+	}
+	var list reconcile.Diagnostics
+	for _, path := range paths {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(r.dir, path)
+		}
+		// What can't be read was reported when the manifests were read.
+		_ = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return nil
+			case entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && name != path:
+				return filepath.SkipDir
+			case entry.Type().IsRegular() && strings.HasSuffix(entry.Name(), skeletonEnding):
+				list = append(list, reconcile.Diagnostic{Severity: reconcile.Warning, Trouble: reconcile.SecretKey, Code: "secrets-not-in-git",
+					Pos:     reconcile.Position{File: relative(r.dir, name)},
+					Summary: "the secrets that this skeleton names are not in Git, and don't come back",
+					Detail:  fmt.Sprintf("fill them in, take %s off its name, and encrypt it", filepath.Ext(skeletonEnding))})
+			}
+			return nil
+		})
+	}
+	return list
+}
