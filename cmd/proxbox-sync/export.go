@@ -132,6 +132,9 @@ func (x *exportRun) folder() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := x.noLink(out); err != nil {
+		return "", err
+	}
 	info, err := os.Stat(out)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -142,6 +145,21 @@ func (x *exportRun) folder() (string, error) {
 		return "", usagef("--out %s: this is not a folder", x.c.Out)
 	}
 	return out, nil
+}
+
+// noLink refuses a folder that is a symbolic link, or that one in the repository
+// leads to: a pull request may bring such a link along.
+func (x *exportRun) noLink(out string) error {
+	top := filepath.Dir(out)
+	if x.project != nil && below(x.project.root, out) {
+		top = x.project.root
+	}
+	for path := out; path != top; path = filepath.Dir(path) {
+		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return usagef("--out %s: %s is a symbolic link, and nothing is written through one", x.c.Out, relative(x.a.dir, path))
+		}
+	}
+	return nil
 }
 
 // read takes in the documents that are there: those of the folder, and where it

@@ -217,6 +217,18 @@ func TestExportWritesThroughNoLink(t *testing.T) {
 	}
 }
 
+// TestExportIntoALink refuses a folder that is a link.
+func TestExportIntoALink(t *testing.T) {
+	t.Parallel()
+	w := newSandboxWorld(t, "", schema.Embedded())
+	elsewhere, link := t.TempDir(), filepath.Join(t.TempDir(), "m")
+	require.NoError(t, os.Symlink(elsewhere, link))
+	code, _, stderr := w.command(t, "export", "--out", link)
+	require.Equal(t, 64, code)
+	require.Contains(t, stderr, "is a symbolic link")
+	require.Empty(t, filesIn(t, elsewhere))
+}
+
 // TestExportSaysWhatAManifestCanNotHold names each loss, and ends with 7.
 func TestExportSaysWhatAManifestCanNotHold(t *testing.T) {
 	t.Parallel()

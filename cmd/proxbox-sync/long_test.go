@@ -192,7 +192,7 @@ func TestLongRoundTrip(t *testing.T) {
 	require.Zero(t, code, stdout+stderr)
 
 	other := box.emptied()
-	code, stdout, stderr = other.measured(t, "restore", "apply", first, "--auto-approve")
+	code, stdout, stderr = other.measured(t, "restore", "restore", first, "--auto-approve")
 	require.Zero(t, code, stdout+stderr)
 	code, stdout, stderr = other.measured(t, "export again", "export", "--out", second, "--with-references", "--all")
 	require.Zero(t, code, stdout+stderr)

@@ -108,7 +108,7 @@ func TestASchemaRefusesWhatIsNotItsForm(t *testing.T) {
 }
 
 func TestOutputFormsHaveSchemas(t *testing.T) {
-	require.Equal(t, []string{"doctor", "drift", "lint", "objects", "plan", "report", "restore", "validate", "version"}, output.Forms())
+	require.Equal(t, []string{"doctor", "drift", "export", "lint", "objects", "plan", "report", "restore", "validate", "version"}, output.Forms())
 	_, err := output.Schema("common")
 	require.Error(t, err)
 }
