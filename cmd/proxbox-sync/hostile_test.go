@@ -116,8 +116,8 @@ func newHostile(env *testscript.Env) error {
 		}
 	}()
 	stranger := "http://" + w.strange.String()
-	w.replaced = strings.NewReplacer(server.URL, "{server}", strings.TrimPrefix(server.URL, "http://"), "{server}", stranger, "{stranger}",
-		w.strange.String(), "{stranger}", env.WorkDir, "$WORK")
+	w.replaced = strings.NewReplacer(server.URL, "(server)", strings.TrimPrefix(server.URL, "http://"), "(server)", stranger, "(stranger)",
+		w.strange.String(), "(stranger)", env.WorkDir, "$WORK")
 	env.Values[worldOfHostile{}] = w
 	for name, value := range map[string]string{
 		"PROXBOX_SYNC_URL": server.URL, "PROXBOX_SYNC_TOKEN": scriptToken, "PROXBOX_SYNC_ALLOWED_ORIGINS": server.URL,
