@@ -151,7 +151,7 @@ func (e *exporting) unsatisfied(list Diagnostics) Diagnostics {
 		}
 	}
 	return slices.DeleteFunc(list, func(d Diagnostic) bool {
-		if d.Code != "unsatisfied-reference" && d.Code != "missing-object" {
+		if !d.nowhere() {
 			return false
 		}
 		why := d.Summary

@@ -43,7 +43,7 @@ func (e *exporting) edits(x *Exported) {
 			value := any(nil)
 			if i >= 0 {
 				value = x.Fields[i].Value
-			} else if have != nil && emptyValue(Shown(have)) {
+			} else if have != nil && Empty(Shown(have)) {
 				value = Shown(have)
 			} else if have != nil {
 				continue // it can't be written, which is noted
@@ -57,7 +57,7 @@ func (e *exporting) edits(x *Exported) {
 			x.edit(d, []string{f.Name}, value)
 		case i >= 0 && whole:
 			x.edit(d, []string{f.Name}, x.Fields[i].Value)
-		case i >= 0 && !emptyValue(x.Fields[i].Value) && !isDefault(f, x.Fields[i].Value):
+		case i >= 0 && !Empty(x.Fields[i].Value) && !isDefault(f, x.Fields[i].Value):
 			x.Unset = append(x.Unset, f.Name)
 		}
 	}

@@ -42,7 +42,7 @@ func (e *exporting) customFields() error {
 // spec is what a manifest for the object says, in the order of the kind's file.
 // ok is false when it can't be declared, which is noted.
 func (e *exporting) spec(o *Object) (fields []ExportedField, ok bool) {
-	readOnly, err := e.serverSets(o.Kind)
+	readOnly, err := e.readOnlyHere(o.Kind)
 	if err != nil {
 		e.note(o, "", "whether its fields can be written is not known: "+err.Error(), false)
 	}
@@ -71,7 +71,7 @@ func (e *exporting) spec(o *Object) (fields []ExportedField, ok bool) {
 			}
 			continue
 		}
-		if !key && !(namesake && slices.Contains(extra, f.Name)) && e.leftOut(f, written) {
+		if !key && !(namesake && slices.Contains(extra, f.Name)) && leftOut(f, written) {
 			continue
 		}
 		if written == nil && !f.Nullable && !key {
@@ -102,22 +102,9 @@ func sealedLook(v any) bool {
 }
 
 // leftOut reports whether a value says nothing: none where the schema knows no
-// default that the server would fill in.
-func (e *exporting) leftOut(f *schema.Field, v any) bool {
-	if f.Default != nil {
-		return false
-	}
-	switch v := v.(type) {
-	case nil:
-		return true
-	case string:
-		return v == "" && f.Class != schema.JSON
-	case []any:
-		return len(v) == 0 && f.Class != schema.JSON
-	case map[string]any:
-		return len(v) == 0 && f.Class != schema.JSON
-	}
-	return false
+// default that the server would fill in. In a JSON field only null is none.
+func leftOut(f *schema.Field, v any) bool {
+	return f.Default == nil && (v == nil || f.Class != schema.JSON && Empty(v))
 }
 
 // valid drops what the rules of the kind do not take, and notes it where it says
@@ -140,7 +127,7 @@ func (e *exporting) valid(o *Object, fields []ExportedField) (_ []ExportedField,
 		for _, p := range problems {
 			i := slices.IndexFunc(fields, func(f ExportedField) bool { return f.Name == p.Field })
 			needed := slices.Contains(o.Kind.Resource.Key, p.Field) || slices.Contains(o.Kind.Required, p.Field)
-			if i >= 0 && !emptyValue(fields[i].Value) || i < 0 || needed {
+			if i >= 0 && !Empty(fields[i].Value) || i < 0 || needed {
 				e.note(o, p.Field, "a manifest with what the server has is refused: it "+p.Message, true)
 			}
 			if i >= 0 && !needed {
@@ -154,7 +141,9 @@ func (e *exporting) valid(o *Object, fields []ExportedField) (_ []ExportedField,
 	}
 }
 
-func emptyValue(v any) bool {
+// Empty reports whether a plain value is null, or text, a list or a mapping
+// without anything in it.
+func Empty(v any) bool {
 	switch v := v.(type) {
 	case nil:
 		return true
@@ -168,8 +157,8 @@ func emptyValue(v any) bool {
 	return false
 }
 
-// serverSets lists the fields of a kind that this server does not let be set.
-func (e *exporting) serverSets(k *schema.Kind) (map[string]bool, error) {
+// readOnlyHere lists the fields of a kind that this server does not let be set.
+func (e *exporting) readOnlyHere(k *schema.Kind) (map[string]bool, error) {
 	if known, ok := e.readOnly[k.Name]; ok {
 		return known, nil
 	}
@@ -286,151 +275,4 @@ func refersByNumber(v any) bool {
 		return len(v) > 0 && slices.ContainsFunc(v, refersByNumber)
 	}
 	return false
-}
-
-// home names what an object of the plugin hangs on, by which large kinds are
-// split: the first reference in its key, or else the one that it is deleted
-// with, and so on from there.
-func (e *exporting) home(o *Object) string {
-	if !plugin(o.Kind) {
-		return ""
-	}
-	hangs := false
-	for range maxKeyDepth {
-		f := hangsOn(o.Kind)
-		if f == nil {
-			break
-		}
-		hangs = true
-		ref, _ := o.Fields[f.Name].(Ref)
-		if ref.Target == nil {
-			break
-		}
-		o = ref.Target
-	}
-	if !hangs {
-		return ""
-	}
-	return o.Display()
-}
-
-// hangsOn is the reference by which objects of a kind belong together.
-func hangsOn(k *schema.Kind) *schema.Field {
-	for _, name := range k.Resource.Key {
-		if f := k.Field(name); f.Class == schema.Reference {
-			return f
-		}
-	}
-	if !plugin(k) {
-		return nil
-	}
-	i := slices.IndexFunc(k.Fields, func(f *schema.Field) bool { return f.Class == schema.Reference && f.Ref.OnDelete == "cascade" })
-	if i < 0 {
-		return nil
-	}
-	return k.Fields[i]
-}
-
-// follow notes what an exported object needs to be there before it.
-func (e *exporting) follow(x *Exported) {
-	if !e.o.References {
-		return
-	}
-	o := x.Object
-	for _, f := range x.Fields {
-		switch v := o.Fields[f.Name].(type) {
-		case Ref:
-			e.need(o, f.Name, v)
-		case []any:
-			for _, item := range v {
-				if ref, ok := item.(Ref); ok {
-					e.need(o, f.Name, ref)
-				}
-			}
-		}
-		if entries, ok := f.Value.(map[string]any); ok && o.Kind.Field(f.Name).Class == schema.Map {
-			for name := range entries {
-				e.customs[name] = true
-			}
-		}
-	}
-}
-
-func (e *exporting) need(o *Object, field string, r Ref) {
-	k := e.set.Kind(r.Kind)
-	switch {
-	case r.Target == nil:
-	case k.Resource.Mode == schema.Lookup:
-		e.note(r.Target, "", "objects refer to it, and no manifest can make it: it must be there before a restore", false)
-	case plugin(k), e.scope[k.Name]:
-		if live := e.byRow[r.Kind][r.Target.Row]; !e.scope[r.Kind] || !e.chosenLive(live) || !e.ours(live) {
-			e.note(o, field, r.Target.Label()+" is not part of the export", true)
-		}
-	default:
-		if e.referenced[r.Kind] == nil {
-			e.referenced[r.Kind] = map[RowID]bool{}
-		}
-		e.referenced[r.Kind][r.Target.Row] = true
-	}
-}
-
-// references hands out the core objects that others refer to, and what those
-// refer to in turn.
-func (e *exporting) references() error {
-	done := map[string]map[RowID]bool{}
-	marker := MarkerKind(e.set)
-	for {
-		for _, r := range e.customRows {
-			if name, _ := r.Fields["name"].(string); e.customs[name] && marker != nil && !e.scope[marker.Name] {
-				if e.referenced[marker.Name] == nil {
-					e.referenced[marker.Name] = map[RowID]bool{}
-				}
-				e.referenced[marker.Name][r.ID] = true
-			}
-		}
-		again := false
-		for _, kind := range sortedKeys(e.referenced) {
-			var rows []RowID
-			for row := range e.referenced[kind] {
-				if !done[kind][row] {
-					rows = append(rows, row)
-				}
-			}
-			if len(rows) == 0 {
-				continue
-			}
-			again = true
-			if done[kind] == nil {
-				done[kind] = map[RowID]bool{}
-			}
-			for _, row := range rows {
-				done[kind][row] = true
-			}
-			if err := e.referred(e.set.Kind(kind), rows); err != nil {
-				return err
-			}
-		}
-		if !again {
-			return nil
-		}
-	}
-}
-
-func (e *exporting) referred(k *schema.Kind, rows []RowID) error {
-	slices.Sort(rows)
-	_, err := e.server.Read(e.ctx, Query{Kind: k.Name, Fields: readable(k), Rows: rows}, func(r Row) error {
-		o := e.fromRow(k, r)
-		if known := e.byRow[k.Name][r.ID]; known != nil {
-			o.Peer = known.Peer
-		}
-		return e.object(o, true)
-	})
-	if errors.Is(err, ErrForbidden) || errors.Is(err, ErrNoKind) {
-		e.out.Unread[k.Name] = err.Error()
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", k.Name, err)
-	}
-	return nil
 }

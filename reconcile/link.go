@@ -305,3 +305,9 @@ func (l *linking) unsatisfied(o *Object, field string, s Selector) {
 		Summary: fmt.Sprintf("field %q: no %s %s in the manifests or on the server", field, s.Kind, displaySelector(s, 0)),
 		Detail:  near + "declare it, or check that the token may view it"})
 }
+
+// nowhere reports whether a diagnostic of Link says that something is on neither
+// side: no mistake where what is there is written down, or brought back.
+func (d Diagnostic) nowhere() bool {
+	return d.Code == "unsatisfied-reference" || d.Code == "missing-object"
+}

@@ -105,7 +105,7 @@ func surveying(ctx context.Context, set *schema.Set, server Server, docs []Docum
 func manifestErrors(diags Diagnostics) Diagnostics {
 	var out Diagnostics
 	for _, d := range diags {
-		if d.Code != "unsatisfied-reference" && d.Code != "missing-object" {
+		if !d.nowhere() {
 			out = append(out, d)
 		}
 	}

@@ -100,8 +100,9 @@ type exportRun struct {
 	// hang on.
 	homes     map[string]string
 	keys      map[*reconcile.Object]skeletonKey
-	sops      map[string]bool // whether a file is one of sops
-	elsewhere int             // objects that documents outside of the folder declare
+	sops      map[string]bool                  // whether a file is one of sops
+	placed    map[string]map[string][]docPlace // see places
+	elsewhere int                              // objects that documents outside of the folder declare
 	unset     []string
 	todo      []string // skeletons of secrets
 	// recipients are those that skeletons are encrypted for; known those that an

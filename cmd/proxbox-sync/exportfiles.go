@@ -187,34 +187,53 @@ func (x *exportRun) sealed(file string) bool {
 
 var sopsBlock = regexp.MustCompile(`(?m)^["']?sops["']?[ \t]*:`)
 
+// docPlace is where the document of an object begins.
+type docPlace struct {
+	key string
+	pos reconcile.Position
+}
+
+// places are the documents with one object each, by file and kind, in the order
+// of their file.
+func (x *exportRun) places() map[string]map[string][]docPlace {
+	if x.placed != nil {
+		return x.placed
+	}
+	x.placed = map[string]map[string][]docPlace{}
+	for kind, objects := range x.documents.Objects {
+		for _, o := range objects {
+			file := o.Doc.Pos.File
+			if o.Doc.Spec.Pos == o.Doc.Pos { // one of several items
+				continue
+			}
+			if x.placed[file] == nil {
+				x.placed[file] = map[string][]docPlace{}
+			}
+			x.placed[file][kind] = append(x.placed[file][kind], docPlace{o.Key, o.Doc.Pos})
+		}
+	}
+	for _, kinds := range x.placed {
+		for _, list := range kinds {
+			slices.SortFunc(list, func(a, b docPlace) int { return a.pos.Line - b.pos.Line })
+		}
+	}
+	return x.placed
+}
+
 // inserts puts new documents into a file: in the order of the keys, where the
 // documents of their kind have that order, each of which has its own document.
 func (x *exportRun) inserts(file string, fresh []*freshDocument) []manifest.Edit {
 	if len(fresh) == 0 {
 		return nil
 	}
-	type place struct {
-		key string
-		pos reconcile.Position
-	}
-	places := map[string][]place{}
-	for _, kind := range x.set.Kinds() {
-		for _, o := range x.documents.Objects[kind.Name] {
-			if o.Doc.Pos.File == file && o.Doc.Spec.Pos != o.Doc.Pos {
-				places[kind.Name] = append(places[kind.Name], place{o.Key, o.Doc.Pos})
-			}
-		}
-	}
-	for _, list := range places {
-		slices.SortFunc(list, func(a, b place) int { return a.pos.Line - b.pos.Line })
-	}
-	byKey := func(a, b place) int { return strings.Compare(a.key, b.key) }
+	places := x.places()[file]
+	byKey := func(a, b docPlace) int { return strings.Compare(a.key, b.key) }
 	texts := map[reconcile.Position][]string{}
 	var order []reconcile.Position
 	for _, d := range fresh {
 		before, list := reconcile.Position{}, places[d.kind.Name]
 		if slices.IsSortedFunc(list, byKey) {
-			if i, _ := slices.BinarySearchFunc(list, place{key: d.key}, byKey); i < len(list) {
+			if i, _ := slices.BinarySearchFunc(list, docPlace{key: d.key}, byKey); i < len(list) {
 				before = list[i].pos
 			}
 		}
@@ -288,5 +307,5 @@ func (x *exportRun) contents(file string) ([]byte, error) {
 	if _, err := os.Lstat(name); os.IsNotExist(err) {
 		return nil, nil
 	}
-	return readManifest(x.out, name)
+	return readInside(x.out, name, manifest.DefaultMaxFileBytes)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -157,7 +156,7 @@ func (a *app) typedSecrets(list reconcile.Diagnostics) (out reconcile.Diagnostic
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(a.dir, name)
 		}
-		data, err := readManifest(filepath.Dir(name), name)
+		data, err := readInside(filepath.Dir(name), name, manifest.DefaultMaxFileBytes)
 		if err == nil && !untouched(d.Pos.File, data) {
 			out = append(out, reconcile.Diagnostic{Severity: reconcile.Error, Trouble: reconcile.SecretKey, Code: "plaintext-secret", Pos: d.Pos,
 				Summary: "a skeleton with secrets in plain text", Detail: "encrypt it with sops, and take .todo off its name, before it is committed"})
@@ -177,7 +176,7 @@ func (x *exportRun) filledIn(out map[string][]byte) {
 		if slices.Contains(x.todo, file) {
 			return nil
 		}
-		if data, err := os.ReadFile(name); err == nil && untouched(file, data) {
+		if data, err := x.contents(file); err == nil && untouched(file, data) {
 			out[file] = nil
 		}
 		return nil

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -235,48 +233,4 @@ func writeInside(root *os.Root, rel string, data []byte) error {
 		return root.Remove(rel)
 	}
 	return replaceInside(root, rel, data, mode)
-}
-
-func replaceInside(root *os.Root, rel string, data []byte, mode fs.FileMode) (err error) {
-	var random [8]byte
-	_, _ = rand.Read(random[:]) // it never fails
-	temporary := filepath.Join(filepath.Dir(rel), "."+filepath.Base(rel)+"."+hex.EncodeToString(random[:]))
-	f, err := root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.Close(), root.Remove(temporary))
-		}
-	}()
-	if _, err = f.Write(data); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return root.Rename(temporary, rel)
-}
-
-// readManifest reads a file in a folder that must not be left, also not by a link.
-func readManifest(dir, file string) ([]byte, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	rel, err := filepath.Rel(dir, file)
-	if err != nil {
-		return nil, err
-	}
-	f, err := root.Open(rel)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return readLimited(f, manifest.DefaultMaxFileBytes)
 }

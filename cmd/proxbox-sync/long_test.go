@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -43,31 +44,46 @@ func long(t *testing.T) {
 	}
 }
 
-// ownNetBox is a real NetBox that belongs to one test at a time.
+// ownNetBox is a real NetBox that belongs to one test at a time, which empties it
+// and kills it.
 type ownNetBox struct {
-	t     *testing.T
-	cache string
-	env   map[string]string
+	t       *testing.T
+	scripts []string          // environment of the scripts
+	env     map[string]string // URL and tokens
 }
 
 func newOwnNetBox(t *testing.T) *ownNetBox {
 	t.Helper()
-	cache := os.Getenv(envLongCache)
-	if cache == "" {
-		base, err := os.UserCacheDir()
-		require.NoError(t, err)
-		cache = filepath.Join(base, "proxbox-sync-long")
+	long(t)
+	caches, err := os.UserCacheDir()
+	require.NoError(t, err)
+	own := cmp.Or(os.Getenv(envLongCache), filepath.Join(caches, "proxbox-sync-long"))
+	n := &ownNetBox{t: t, scripts: append(os.Environ(), "PROXBOX_SYNC_CACHE="+own)}
+	// The dump of the usual one spares the migration.
+	if dumps, _ := filepath.Glob(filepath.Join(caches, "proxbox-sync", "*", "*.dump")); len(dumps) > 0 && os.Getenv("NETBOX_DUMP_SEED") == "" {
+		n.scripts = append(n.scripts, "NETBOX_DUMP_SEED="+dumps[len(dumps)-1])
 	}
-	return &ownNetBox{t: t, cache: cache}
+	t.Cleanup(func() { n.script("down.sh", "--purge") })
+	return n
 }
 
 func (n *ownNetBox) script(name string, args ...string) string {
 	n.t.Helper()
-	cmd := exec.Command("bash", append([]string{filepath.Join("..", "..", "testdata", "netbox", name)}, args...)...)
-	cmd.Env = append(os.Environ(), "PROXBOX_SYNC_CACHE="+n.cache)
-	out, err := cmd.Output()
-	require.NoError(n.t, err, name)
-	return strings.TrimSpace(string(out))
+	out, err := n.try(name, args...)
+	require.NoError(n.t, err)
+	return out
+}
+
+func (n *ownNetBox) try(name string, args ...string) (string, error) {
+	c := exec.Command(filepath.Join("..", "..", "testdata", "netbox", name), args...)
+	c.Env = n.scripts
+	var errs strings.Builder
+	c.Stderr = &errs
+	out, err := c.Output()
+	if err != nil {
+		err = fmt.Errorf("%s %v: %w: %s", name, args, err, errs.String())
+	}
+	return strings.TrimSpace(string(out)), err
 }
 
 // up starts it; what is in it stays.
@@ -176,7 +192,6 @@ func (w *world) measured(t *testing.T, what string, args ...string) (code int, s
 // TestLongRoundTrip is TestRoundTrip with two thousand objects and a real NetBox,
 // whose database is emptied in between.
 func TestLongRoundTrip(t *testing.T) {
-	long(t)
 	box := newOwnNetBox(t)
 	w := box.emptied()
 	t.Setenv(envNetBoxEmpty, "1")

@@ -109,11 +109,11 @@ func relative(dir, file string) string {
 }
 
 // read returns a regular file inside the repository.
-func (p *project) read(file string) ([]byte, error) { return readInside(p.root, file) }
+func (p *project) read(file string) ([]byte, error) { return readInside(p.root, file, maxProjectBytes) }
 
 // readInside returns a regular file inside a folder; a symlink out of it is
 // refused by os.Root.
-func readInside(dir, file string) ([]byte, error) {
+func readInside(dir, file string, limit int64) ([]byte, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
@@ -135,7 +135,7 @@ func readInside(dir, file string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return readLimited(f, maxProjectBytes)
+	return readLimited(f, limit)
 }
 
 // inside turns a path of the project file into an absolute one, which must not

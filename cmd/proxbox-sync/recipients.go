@@ -81,7 +81,7 @@ func (r *recipients) rules(top, file string) (rules *secrets.CreationRules, ok b
 	if rules, ok := r.configs[file]; ok {
 		return rules, true
 	}
-	data, err := readInside(top, file)
+	data, err := readInside(top, file, maxProjectBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false
 	}

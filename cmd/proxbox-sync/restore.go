@@ -150,7 +150,6 @@ func (r *restoring) load() error {
 		return failed(append(append(list, more...), reconcile.Link(r.set, desired, nil)...).Sorted(), nil)
 	}
 	r.docs, r.notes = docs, append(r.notes, list...)
-	r.notes = append(r.notes, r.unfilled()...)
 	if !r.command.Drill {
 		return nil
 	}
@@ -194,7 +193,7 @@ func (r *restoring) plan() (*reconcile.Restoration, error) {
 func worthSaying(list reconcile.Diagnostics) reconcile.Diagnostics {
 	return slices.DeleteFunc(list, func(d reconcile.Diagnostic) bool {
 		switch d.Code {
-		case reconcile.DatabaseID.Code, reconcile.RecipientMissing.Code:
+		case reconcile.DatabaseID.Code, reconcile.RecipientMissing.Code, reconcile.SecretUnfilled.Code:
 			return false
 		case "synced-field":
 			return true

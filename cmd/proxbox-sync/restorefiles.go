@@ -1,13 +1,9 @@
 package main
 
 import (
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
-	"proxbox-sync/reconcile"
 	"proxbox-sync/reconcile/netbox"
 	"proxbox-sync/reconcile/sandbox"
 )
@@ -50,35 +46,4 @@ func (r *restoring) drillServer() (*netbox.Client, func(), error) {
 	}
 	return r.ownSandbox(sandbox.Options{Generation: r.command.Generation, Kinds: r.set, Backends: true},
 		netbox.Config{Parallelism: f.Parallelism, BatchSize: f.BatchSize, Timeout: f.Timeout, UserAgent: "proxbox-sync/" + aboutBuild().Version})
-}
-
-// unfilled warns of skeletons of secrets beside the manifests: what they stand for
-// is not in Git.
-func (r *restoring) unfilled() reconcile.Diagnostics {
-	paths := r.command.Paths
-	if len(paths) == 0 && r.project != nil {
-		paths = r.project.Manifests
-	}
-	var list reconcile.Diagnostics
-	for _, path := range paths {
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(r.dir, path)
-		}
-		// What can't be read was reported when the manifests were read.
-		_ = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				return nil
-			case entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && name != path:
-				return filepath.SkipDir
-			case entry.Type().IsRegular() && strings.HasSuffix(entry.Name(), skeletonEnding):
-				list = append(list, reconcile.Diagnostic{Severity: reconcile.Warning, Trouble: reconcile.SecretKey, Code: "secrets-not-in-git",
-					Pos:     reconcile.Position{File: relative(r.dir, name)},
-					Summary: "the secrets that this skeleton names are not in Git, and don't come back",
-					Detail:  fmt.Sprintf("fill them in, take %s off its name, and encrypt it", filepath.Ext(skeletonEnding))})
-			}
-			return nil
-		})
-	}
-	return list
 }

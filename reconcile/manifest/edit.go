@@ -70,19 +70,18 @@ type rewriting struct {
 	f       *file
 	data    []byte
 	newline string
-	lines   []int                               // offsets at which lines begin
-	maps    map[reconcile.Position]*yaml.Node   // mappings by where they begin
-	parents map[*yaml.Node]*yaml.Node           // the value's holder
-	docs    []segment                           // documents in order
-	removed map[int]map[reconcile.Position]bool // items to be removed, by document; nil position: the document
-	splices []splice
-	failed  []*EditError
-}
-
-// segment is a document: from behind its separator to the next one.
-type segment struct {
-	separator, begin, end int
-	root                  *yaml.Node
+	lines   []int                             // offsets at which lines begin
+	maps    map[reconcile.Position]*yaml.Node // mappings by where they begin
+	parents map[*yaml.Node]*yaml.Node         // the value's holder
+	docs    []segment                         // documents in order
+	at      map[reconcile.Position]int        // documents by where they begin
+	items   map[reconcile.Position]place      // items by where they begin
+	whole   map[int]bool                      // documents to be removed
+	gone    map[int][]*yaml.Node              // items to be removed, by document
+	// appended says that something stands behind the end of the file already.
+	appended bool
+	splices  []splice
+	failed   []*EditError
 }
 
 // splice replaces some bytes.
@@ -100,7 +99,7 @@ func (w *rewriting) index() {
 		}
 	}
 	w.maps, w.parents = map[reconcile.Position]*yaml.Node{}, map[*yaml.Node]*yaml.Node{}
-	w.removed = map[int]map[reconcile.Position]bool{}
+	w.items, w.whole, w.gone = map[reconcile.Position]place{}, map[int]bool{}, map[int][]*yaml.Node{}
 	for _, doc := range w.f.docs {
 		w.walk(doc)
 	}
@@ -114,46 +113,6 @@ func (w *rewriting) walk(n *yaml.Node) {
 	for _, child := range n.Content {
 		w.parents[child] = n
 		w.walk(child)
-	}
-}
-
-// segments finds the documents' bytes. A line of --- always ends a document,
-// also inside of a text.
-func (w *rewriting) segments() {
-	var all []segment
-	current := segment{separator: 0, begin: 0}
-	for i, start := range w.lines {
-		end := len(w.data)
-		if i+1 < len(w.lines) {
-			end = w.lines[i+1]
-		}
-		line := bytes.TrimRight(w.data[start:end], "\r\n")
-		if bytes.Equal(line, []byte("---")) || bytes.HasPrefix(line, []byte("--- ")) || bytes.HasPrefix(line, []byte("---\t")) {
-			if start > 0 || current.begin != current.separator {
-				current.end = start
-				all = append(all, current)
-			}
-			begin := end
-			if len(bytes.TrimSpace(line)) > 3 {
-				begin = start + 3 // a document that begins on the line itself
-			}
-			current = segment{separator: start, begin: begin}
-		}
-	}
-	current.end = len(w.data)
-	all = append(all, current)
-	for i, doc := range w.f.docs {
-		at := w.offset(doc.Content[0].Line, doc.Content[0].Column)
-		at = max(at, 0)
-		j := slices.IndexFunc(all, func(s segment) bool {
-			return s.separator <= at && at < s.end || s.end == len(w.data) && at >= s.separator
-		})
-		if j < 0 {
-			continue
-		}
-		s := all[j]
-		s.root = w.f.docs[i].Content[0]
-		w.docs = append(w.docs, s)
 	}
 }
 
@@ -288,121 +247,34 @@ func (w *rewriting) splice(from, to int, text string) string {
 	return ""
 }
 
-// document is the index of the document that begins at a position.
-func (w *rewriting) document(p reconcile.Position) int {
-	return slices.IndexFunc(w.docs, func(s segment) bool { return w.f.at(s.root) == p })
-}
-
-func (w *rewriting) insert(e Edit) string {
-	text := w.lineEnds(e.Insert)
-	if i := w.document(e.Before); i >= 0 {
-		return w.splice(w.docs[i].begin, w.docs[i].begin, text+"---"+w.newline)
-	}
-	if len(w.docs) == 0 && len(bytes.TrimSpace(w.data)) == 0 {
-		return w.splice(0, len(w.data), text)
-	}
-	lead := "---" + w.newline
-	if n := len(w.data); n > 0 && w.data[n-1] != '\n' {
-		lead = w.newline + lead
-	}
-	for _, s := range w.splices { // one separator each, also for several
-		if s.from == len(w.data) && strings.HasPrefix(s.text, w.newline+"---") {
-			lead = "---" + w.newline
-		}
-	}
-	return w.splice(len(w.data), len(w.data), lead+text)
-}
-
-func (w *rewriting) remove(e Edit) string {
-	for i, s := range w.docs {
-		switch {
-		case w.f.at(s.root) == e.Remove:
-			w.removed[i] = map[reconcile.Position]bool{{}: true}
-			return ""
-		case w.itemAt(s.root, e.Remove) != nil:
-			if w.removed[i] == nil {
-				w.removed[i] = map[reconcile.Position]bool{}
-			}
-			w.removed[i][e.Remove] = true
-			return ""
-		}
-	}
-	return "it is not written there, but comes from an alias"
-}
-
-func (w *rewriting) items(root *yaml.Node) *yaml.Node {
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		if root.Content[i].Value == "items" {
-			return root.Content[i+1]
-		}
-	}
-	return nil
-}
-
-func (w *rewriting) itemAt(root *yaml.Node, p reconcile.Position) *yaml.Node {
-	items := w.items(root)
-	if items == nil || items.Kind != yaml.SequenceNode {
-		return nil
-	}
-	for _, item := range items.Content {
-		if w.f.at(item) == p {
-			return item
-		}
-	}
-	return nil
-}
-
-// removals turns what is to be removed into splices: whole documents, or items
-// of those that keep some.
-func (w *rewriting) removals() {
-	for i, gone := range w.removed {
-		s := w.docs[i]
-		items := w.items(s.root)
-		if w.whole(i) {
-			from := s.separator
-			if i == 0 && s.separator == 0 && s.begin == 0 && len(w.docs) > 1 && !w.whole(1) {
-				// The next separator goes with the first document.
-				w.splice(from, w.docs[1].begin, "")
-				continue
-			}
-			w.splice(from, s.end, "")
-			continue
-		}
-		for p := range gone {
-			item := w.itemAt(s.root, p)
-			from, to, ok := w.itemLines(items, item)
-			if !ok {
-				w.failed = append(w.failed, &EditError{Edit: Edit{Remove: p}, Reason: "it stands in a list in brackets, or with an anchor"})
-				continue
-			}
-			w.splice(from, to, "")
-		}
-	}
-}
-
-// whole reports whether nothing of a document stays.
-func (w *rewriting) whole(i int) bool {
-	gone := w.removed[i]
-	items := w.items(w.docs[i].root)
-	return gone[reconcile.Position{}] || len(gone) > 0 && items != nil && len(gone) == len(items.Content)
-}
-
-// apply makes the splices, from the end to the beginning.
+// apply makes the splices. Of two that overlap the first is made.
 func (w *rewriting) apply() []byte {
-	slices.SortFunc(w.splices, func(a, b splice) int { return cmp.Or(b.from-a.from, b.to-a.to, b.order-a.order) })
-	out, limit := w.data, len(w.data)+1
+	slices.SortFunc(w.splices, func(a, b splice) int { return cmp.Or(a.from-b.from, a.to-b.to, a.order-b.order) })
+	var out bytes.Buffer
+	done := 0
 	for _, s := range w.splices {
-		if s.to > limit || s.from == limit && s.to != s.from {
-			w.failed = append(w.failed, &EditError{Reason: fmt.Sprintf("two changes overlap in line %d", 1+bytes.Count(w.data[:s.from], []byte("\n")))})
+		if s.from < done {
+			w.failed = append(w.failed, &EditError{Reason: fmt.Sprintf("two changes overlap in line %d", w.line(s.from)+1)})
 			continue
 		}
-		out = slices.Concat(out[:s.from], []byte(s.text), out[s.to:])
-		limit = s.from
+		out.Write(w.data[done:s.from])
+		out.WriteString(s.text)
+		done = s.to
 	}
-	if text := bytes.TrimSpace(out); len(text) == 0 || len(w.removed) > 0 && !saysSomething(out) {
+	out.Write(w.data[done:])
+	if removed := len(w.whole) > 0; len(bytes.TrimSpace(out.Bytes())) == 0 || removed && !saysSomething(out.Bytes()) {
 		return nil
 	}
-	return out
+	return out.Bytes()
+}
+
+// line is the line, counted from 0, that a place is in.
+func (w *rewriting) line(at int) int {
+	i, found := slices.BinarySearch(w.lines, at)
+	if found {
+		return i
+	}
+	return i - 1
 }
 
 // saysSomething reports whether a file holds more than comments and separators.

@@ -91,10 +91,9 @@ func TestRewrite(t *testing.T) {
 func TestRewriteRefuses(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"a value with an anchor":    site + "spec:\n  name: &a x\n  slug: *a\n",
-		"fields that are an alias":  site + "defaults: &d {name: x}\nitems:\n  - *d\n",
-		"fields that are merged in": site + "defaults: &d {name: x}\nitems:\n  - *d\n",
-		"a value with a tag":        site + "spec:\n  name: !!str x\n",
+		"a value with an anchor":   site + "spec:\n  name: &a x\n  slug: *a\n",
+		"fields that are an alias": site + "defaults: &d {name: x}\nitems:\n  - *d\n",
+		"a value with a tag":       site + "spec:\n  name: !!str x\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -217,7 +216,7 @@ func FuzzRewrite(f *testing.F) {
 // shared reports whether the fields of two documents are one text, which an
 // alias makes of them: whoever edits one edits both.
 func shared(docs []reconcile.Document, i, j int) bool {
-	return strings.Contains(fmt.Sprint(docs[j].Spec.Pos), fmt.Sprint(docs[i].Spec.Pos))
+	return docs[j].Spec.Pos == docs[i].Spec.Pos
 }
 
 // said is what fields say, as text.

@@ -44,7 +44,7 @@ func (w *rewriting) extent(key, value *yaml.Node) (from, to int, ok bool) {
 		}
 		return at + colon + 1, at + colon + 1, true
 	}
-	return w.plainExtent(key, value, from)
+	return w.plainExtent(value, from)
 }
 
 func (w *rewriting) keyEnd(key *yaml.Node) (int, bool) {
@@ -58,7 +58,7 @@ func (w *rewriting) keyEnd(key *yaml.Node) (int, bool) {
 }
 
 // plainExtent is that of text without quotes, also over several lines.
-func (w *rewriting) plainExtent(key, value *yaml.Node, from int) (int, int, bool) {
+func (w *rewriting) plainExtent(value *yaml.Node, from int) (int, int, bool) {
 	flow := w.inFlow(w.parents[value])
 	words := strings.Fields(value.Value)
 	at := from
@@ -83,7 +83,6 @@ func (w *rewriting) plainExtent(key, value *yaml.Node, from int) (int, int, bool
 			return 0, 0, false
 		}
 	}
-	_ = key
 	return from, at, len(words) > 0
 }
 
@@ -166,7 +165,7 @@ func (w *rewriting) linesEnd(from, column int) int { return w.blockEnd(from, col
 
 // blockEnd also takes entries of a list that stand in the column of their key.
 func (w *rewriting) blockEnd(from, column int, dashes bool) int {
-	line := bytes.Count(w.data[:from], []byte("\n"))
+	line := w.line(from)
 	end := w.lineEnd(line)
 	for i := line + 1; i < len(w.lines); i++ {
 		text := w.data[w.lines[i]:w.lineEnd(i)]

@@ -45,25 +45,12 @@ func (c *Client) NeedsApproval(ctx context.Context, kind string) (bool, error) {
 // the wanted one and not approved yet, one PUT of its fingerprint.
 func (c *Client) Approve(ctx context.Context, kind string, row reconcile.RowID, want map[string]any) (reconcile.ApprovalResult, error) {
 	var out reconcile.ApprovalResult
+	q, seen, err := c.target(ctx, kind, row, &out)
+	if err != nil || out.Verdict != "" {
+		return out, err
+	}
 	k, err := c.kind(kind)
 	if err != nil {
-		return out, err
-	}
-	if k.Resource.Approval == nil {
-		out.Verdict = reconcile.NoApproval
-		return out, nil
-	}
-	list, err := c.pathOf(ctx, k)
-	if err != nil {
-		return out, err
-	}
-	q := call{method: http.MethodGet, path: approvalPath(k, list, row)}
-	seen, err := c.review(ctx, q, &out)
-	if isStatus(err, http.StatusNotFound) && !c.approves() {
-		out.Verdict = reconcile.NoApproval
-		return out, nil
-	}
-	if err != nil || out.Verdict != "" {
 		return out, err
 	}
 	out.Differs = differences(k.Resource.Approval, seen.Target, want)
@@ -99,23 +86,8 @@ func (c *Client) Approve(ctx context.Context, kind string, row reconcile.RowID, 
 // Approved implements reconcile.Approver with one GET.
 func (c *Client) Approved(ctx context.Context, kind string, row reconcile.RowID) (reconcile.ApprovalResult, error) {
 	var out reconcile.ApprovalResult
-	k, err := c.kind(kind)
-	if err != nil {
-		return out, err
-	}
-	if k.Resource.Approval == nil {
-		out.Verdict = reconcile.NoApproval
-		return out, nil
-	}
-	list, err := c.pathOf(ctx, k)
-	if err != nil {
-		return out, err
-	}
-	seen, err := c.review(ctx, call{method: http.MethodGet, path: approvalPath(k, list, row)}, &out)
+	_, seen, err := c.target(ctx, kind, row, &out)
 	switch {
-	case isStatus(err, http.StatusNotFound) && !c.approves():
-		out.Verdict = reconcile.NoApproval
-		return out, nil
 	case err != nil || out.Verdict != "":
 	case seen.Approved:
 		out.Verdict = reconcile.WasApproved
@@ -123,6 +95,29 @@ func (c *Client) Approved(ctx context.Context, kind string, row reconcile.RowID)
 		out.Verdict = reconcile.NotApproved
 	}
 	return out, err
+}
+
+// target is the connection target that the server has for an object, with the
+// request that showed it. A verdict in out says why there is none.
+func (c *Client) target(ctx context.Context, kind string, row reconcile.RowID, out *reconcile.ApprovalResult) (call, *review, error) {
+	k, err := c.kind(kind)
+	if err != nil {
+		return call{}, nil, err
+	}
+	if k.Resource.Approval == nil {
+		out.Verdict = reconcile.NoApproval
+		return call{}, nil, nil
+	}
+	list, err := c.pathOf(ctx, k)
+	if err != nil {
+		return call{}, nil, err
+	}
+	q := call{method: http.MethodGet, path: approvalPath(k, list, row)}
+	seen, err := c.review(ctx, q, out)
+	if isStatus(err, http.StatusNotFound) && !c.approves() {
+		out.Verdict, err = reconcile.NoApproval, nil
+	}
+	return q, seen, err
 }
 
 // approves reports whether the server is known to be one that has approval: then

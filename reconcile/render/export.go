@@ -11,35 +11,29 @@ import (
 // ExportDocument is what became of an export.
 type ExportDocument struct {
 	head
-	Server     instance         `json:"server"`
-	Folder     string           `json:"folder"`
-	Owner      string           `json:"owner,omitempty"`
-	Objects    map[string]int   `json:"objects"`
-	New        int              `json:"new"`       // documents
-	Changed    int              `json:"changed"`   // documents
-	Unchanged  int              `json:"unchanged"` // documents
-	Removed    int              `json:"removed"`   // documents
-	Elsewhere  int              `json:"elsewhere"` // objects that documents outside of the folder declare
-	Others     int              `json:"others"`    // objects that the owner does not manage
-	Files      []string         `json:"files"`     // written or removed
-	Unread     []unreadKind     `json:"unread"`
-	Notes      []exportNote     `json:"notes"`
-	Stay       []string         `json:"gone"`
-	Cant       []string         `json:"not_changed"`
-	Unset      []string         `json:"left_out"`
-	Secrets    []secretCoverage `json:"secrets"`
-	Skeletons  []string         `json:"skeletons"`
-	Encrypted  bool             `json:"encrypted"`
-	Recipients []string         `json:"recipients,omitempty"`
-	Uncovered  bool             `json:"manifests_elsewhere,omitempty"` // the project does not load the folder
+	Server     reconcile.RecordServer `json:"server"`
+	Folder     string                 `json:"folder"`
+	Owner      string                 `json:"owner,omitempty"`
+	Objects    map[string]int         `json:"objects"`
+	New        int                    `json:"new"`       // documents
+	Changed    int                    `json:"changed"`   // documents
+	Unchanged  int                    `json:"unchanged"` // documents
+	Removed    int                    `json:"removed"`   // documents
+	Elsewhere  int                    `json:"elsewhere"` // objects that documents outside of the folder declare
+	Others     int                    `json:"others"`    // objects that the owner does not manage
+	Files      []string               `json:"files"`     // written or removed
+	Unread     []unreadKind           `json:"unread"`
+	Notes      []exportNote           `json:"notes"`
+	Stay       []string               `json:"gone"`
+	Cant       []string               `json:"not_changed"`
+	Unset      []string               `json:"left_out"`
+	Secrets    []secretCoverage       `json:"secrets"`
+	Skeletons  []string               `json:"skeletons"`
+	Encrypted  bool                   `json:"encrypted"`
+	Recipients []string               `json:"recipients,omitempty"`
+	Uncovered  bool                   `json:"manifests_elsewhere,omitempty"` // the project does not load the folder
 
 	told reconcile.Diagnostics
-}
-
-type instance struct {
-	URL           string `json:"url"`
-	NetBoxVersion string `json:"netbox_version"`
-	PluginVersion string `json:"plugin_version"`
 }
 
 type unreadKind struct {
@@ -64,7 +58,7 @@ type secretCoverage struct {
 // NewExportDocument takes in what the export itself says.
 func NewExportDocument(e *reconcile.Exports, list reconcile.Diagnostics) *ExportDocument {
 	d := &ExportDocument{told: list,
-		Server:  instance{e.Instance.URL, e.Instance.NetBoxVersion, e.Instance.PluginVersion},
+		Server:  serverData(e.Instance),
 		Objects: map[string]int{}, Others: e.Others,
 		Files: []string{}, Unread: []unreadKind{}, Notes: []exportNote{}, Secrets: []secretCoverage{}, Skeletons: []string{}}
 	for kind, n := range e.Counts {
@@ -114,8 +108,7 @@ func (d *ExportDocument) text(p *printer) {
 	for _, n := range d.Objects {
 		total += n
 	}
-	p.paragraph("", fmt.Sprintf("Exported %s of %s from %s (%s).", count(total, "object"), count(len(d.Objects), "kind"),
-		d.Server.URL, exportedFrom(d.Server)))
+	p.paragraph("", fmt.Sprintf("Exported %s of %s from %s.", count(total, "object"), count(len(d.Objects), "kind"), server(d.Server)))
 	p.paragraph("  ", fmt.Sprintf("Documents in %s: %s new, %s changed, %s as before, %s removed; %s written.", d.Folder, thousands(d.New), thousands(d.Changed),
 		thousands(d.Unchanged), thousands(d.Removed), count(len(d.Files), "file")))
 	if d.Elsewhere > 0 {
@@ -151,14 +144,6 @@ func (d *ExportDocument) text(p *printer) {
 	d.list(p, plain, "No manifest can say:", noted)
 	d.list(p, plain, "Set on the server, and left out by the document (--complete adds them):", d.Unset)
 	d.secrets(p)
-}
-
-func exportedFrom(i instance) string {
-	text := "NetBox " + i.NetBoxVersion
-	if i.PluginVersion != "" {
-		text += ", netbox-proxbox " + i.PluginVersion
-	}
-	return text
 }
 
 func (d *ExportDocument) list(p *printer, h hue, title string, lines []string) {

@@ -38,7 +38,7 @@ func spec(o *reconcile.Object) []yamlMember {
 		if f.Class == schema.Map {
 			v = withoutNulls(v)
 		}
-		if empty(v) && !slices.Contains(o.Kind.Resource.Key, f.Name) {
+		if reconcile.Empty(v) && !slices.Contains(o.Kind.Resource.Key, f.Name) {
 			continue
 		}
 		out = append(out, yamlMember{f.Name, v})
@@ -58,20 +58,6 @@ func withoutNulls(v any) any {
 		}
 	}
 	return out
-}
-
-func empty(v any) bool {
-	switch v := v.(type) {
-	case nil:
-		return true
-	case string:
-		return v == ""
-	case []any:
-		return len(v) == 0
-	case map[string]any:
-		return len(v) == 0
-	}
-	return false
 }
 
 type yamlMember struct {
