@@ -187,14 +187,16 @@ func (r *reading) again(ctx context.Context, queries []Query) error {
 	return nil
 }
 
-// refused says of which kinds the token sees nothing, or not all.
+// refused says of which exported kinds the token sees nothing, or not all. Of the
+// others it matters only where something refers to what is hidden, which is said
+// there.
 func (e *exporting) refused() {
 	for _, kind := range sortedKeys(e.reading.failed) {
 		err := e.reading.failed[kind]
 		switch {
 		case errors.Is(err, ErrNoKind) && !e.named(kind):
 			// Not every version of the plugin has every kind.
-		case e.scope[kind], errors.Is(err, ErrForbidden):
+		case e.scope[kind]:
 			e.out.Unread[kind] = err.Error()
 		}
 	}

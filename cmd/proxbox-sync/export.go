@@ -190,7 +190,7 @@ func (x *exportRun) read() (reconcile.Diagnostics, error) {
 	if err := x.a.ctx.Err(); err != nil {
 		return nil, err
 	}
-	list = withoutEmpty(list)
+	list = withoutExpected(list)
 	x.docs = docs
 	var more reconcile.Diagnostics
 	x.documents, more = reconcile.Desired(x.set, docs, x.desiredOptions())
@@ -201,11 +201,12 @@ func (x *exportRun) desiredOptions() reconcile.DesiredOptions {
 	return desiredOptions(manifestFlags{}, x.project)
 }
 
-// withoutEmpty drops that a folder has no manifests: that is what export is for.
-func withoutEmpty(list reconcile.Diagnostics) reconcile.Diagnostics {
+// withoutExpected drops that a folder has no manifests, or skeletons of secrets:
+// that is what export is for.
+func withoutExpected(list reconcile.Diagnostics) reconcile.Diagnostics {
 	var out reconcile.Diagnostics
 	for _, d := range list {
-		if d.Code != "no-manifests" {
+		if d.Code != "no-manifests" && d.Code != reconcile.SecretUnfilled.Code {
 			out = append(out, d)
 		}
 	}

@@ -215,3 +215,34 @@ func TestLongRoundTrip(t *testing.T) {
 	code, stdout, stderr = other.measured(t, "plan", "plan", second, "--detailed-exitcode")
 	require.Zero(t, code, stdout+stderr)
 }
+
+// TestLongHundredThousand exports a hundred thousand records from a sandbox and
+// restores them into another one.
+func TestLongHundredThousand(t *testing.T) {
+	long(t)
+	w := newSandboxWorld(t, "", schema.Embedded())
+	w.must(t, http.MethodPost, "virtualization/cluster-types", map[string]any{"name": "p", "slug": "p"})
+	cluster := w.must(t, http.MethodPost, "virtualization/clusters", map[string]any{"name": "prod", "type": map[string]any{"slug": "p"}})
+	machine := w.must(t, http.MethodPost, "virtualization/virtual-machines", map[string]any{"name": "web", "cluster": cluster["id"]})
+	for page := range 100 {
+		var list []any
+		for i := range 1000 {
+			list = append(list, map[string]any{"vmid": 100, "name": fmt.Sprintf("s%d-%d", page, i), "node": "pve1", "virtual_machine": machine["id"],
+				"description": "before the update of " + fmt.Sprint(i)})
+		}
+		status, answer := w.raw(t, http.MethodPost, "plugins/proxbox/snapshots", list)
+		require.Equal(t, http.StatusCreated, status, answer)
+	}
+	dir := filepath.Join(t.TempDir(), "out")
+	code, stdout, stderr := w.measured(t, "export of 100,000", "export", "--out", dir, "--with-references")
+	require.Zero(t, code, stdout+stderr)
+	code, stdout, stderr = w.measured(t, "plan of 100,000", "plan", dir, "--detailed-exitcode")
+	require.Zero(t, code, stdout+stderr)
+	other := newSandboxWorld(t, "", schema.Embedded())
+	code, stdout, stderr = other.measured(t, "restore of 100,000", "restore", dir, "--auto-approve")
+	require.Zero(t, code, stdout[:min(len(stdout), 2000)]+stderr[:min(len(stderr), 2000)])
+	again := filepath.Join(t.TempDir(), "again")
+	code, stdout, stderr = other.measured(t, "export again", "export", "--out", again, "--with-references")
+	require.Zero(t, code, stdout+stderr)
+	sameFiles(t, filesIn(t, dir), filesIn(t, again))
+}

@@ -70,6 +70,9 @@ func scriptSops(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	tree, err := store.LoadEncryptedFile([]byte(ts.ReadFile(args[1])))
 	ts.Check(err)
+	if s.dataKeys[file] == nil { // somebody else encrypted it, for the script's key
+		s.dataKeys[file] = s.dataKey(ts, tree)
+	}
 	if args[0] == "updatekeys" {
 		s.recipients(ts, &tree, s.dataKeys[file], s.id, newIdentity(ts))
 		text, err := store.EmitEncryptedFile(tree)
@@ -97,6 +100,20 @@ func scriptSops(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("unknown verb %q", args[0])
 	}
 	s.seal(ts, store, tree, cipher, file)
+}
+
+// dataKey opens the key of a file with the script's own.
+func (s *sealing) dataKey(ts *testscript.TestScript, tree sops.Tree) []byte {
+	for _, k := range tree.Metadata.KeyGroups[0] {
+		if master, ok := k.(*sopsage.MasterKey); ok {
+			sopsage.ParsedIdentities{s.id}.ApplyToMasterKey(master)
+			key, err := master.Decrypt()
+			ts.Check(err)
+			return key
+		}
+	}
+	ts.Fatalf("no age key")
+	return nil
 }
 
 func newDataKey() []byte {

@@ -185,7 +185,7 @@ func (d *ExportDocument) secrets(p *printer) {
 		return
 	}
 	if d.Encrypted {
-		d.list(p, plain, "Encrypted skeletons, for "+fmt.Sprint(len(d.Recipients))+" recipients; fill in each with sops edit FILE:", d.Skeletons)
+		d.list(p, plain, "Encrypted skeletons, for "+count(len(d.Recipients), "recipient")+"; fill in each with sops edit FILE:", d.Skeletons)
 		d.list(p, plain, "Recipients:", d.Recipients)
 		return
 	}
