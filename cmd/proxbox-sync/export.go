@@ -120,8 +120,8 @@ type freshDocument struct {
 	key    string // what it is sorted by
 	home   string
 	text   string
-	file   string // where it goes, once that is decided
-	object *reconcile.Object
+	file   string            // where it goes, once that is decided
+	object *reconcile.Object // live; nil for kinds without secrets
 }
 
 // folder is where the manifests go.
@@ -253,7 +253,11 @@ func (x *exportRun) take(o *reconcile.Exported) error {
 		x.keys[owner] = keyOf(o)
 	}
 	if d == nil {
-		x.fresh = append(x.fresh, &freshDocument{kind: kind, row: o.Object.Row, key: o.Object.Key, home: o.Home, text: render.ManifestText(o), object: o.Object})
+		fresh := &freshDocument{kind: kind, row: o.Object.Row, key: o.Object.Key, home: o.Home, text: render.ManifestText(o)}
+		if hasSecrets(kind) { // of the others nothing is kept but their text: there may be very many
+			fresh.object = o.Object
+		}
+		x.fresh = append(x.fresh, fresh)
 		return nil
 	}
 	file := d.Doc.Pos.File
