@@ -38,6 +38,7 @@ type Client struct {
 	now         func() time.Time
 	sleep       func(context.Context, time.Duration) error
 	limits      limits
+	reads       chan struct{} // a place for each page that is read at a time
 
 	mu       sync.Mutex // guards what follows, also while it is fetched
 	instance *reconcile.Instance
