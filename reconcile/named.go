@@ -28,7 +28,7 @@ func newNaming() *naming {
 func (n *naming) add(kind *schema.Kind, names []string, value func(string) any) {
 	for _, name := range slices.Backward(names) {
 		f := kind.Field(name)
-		if f == nil || f.Class != schema.Text && f.Class != schema.Address {
+		if f == nil || f.WriteOnly || f.Class != schema.Text && f.Class != schema.Address {
 			continue
 		}
 		text, ok := value(name).(string)

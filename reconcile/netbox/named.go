@@ -14,9 +14,12 @@ import (
 	"proxbox-sync/schema"
 )
 
-// requestCost is what a request costs a server beside its rows, in rows: of five
-// fields, in pages of a thousand.
-const requestCost = 100
+// What reading costs a server, in rows of a list: a request beside its rows, and a
+// row that is looked up by name.
+const (
+	requestCost = 100
+	namedCost   = 2
+)
 
 // errIgnored says that a filter does not narrow a list.
 var errIgnored = errors.New("the server ignores a filter")
@@ -31,7 +34,7 @@ func (c *Client) lookUp(ctx context.Context, first *pager, left int64, parts int
 	}
 	lookups, values := c.lookups(r, first.last)
 	whole := int64(parts)*requestCost + left
-	cost := int64(len(lookups))*requestCost + int64(values)
+	cost := int64(len(lookups))*requestCost + int64(values)*namedCost
 	say := func(message string) {
 		c.log.LogAttrs(ctx, slog.LevelDebug, message, slog.String("kind", r.kind.Name), slog.Int64("objects", left+int64(first.seen)),
 			slog.Int("wanted", values), slog.Int("lookups", len(lookups)), slog.Int("pages", parts))

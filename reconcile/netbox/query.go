@@ -58,7 +58,7 @@ func (c *Client) newReading(k *schema.Kind, path string, q reconcile.Query) (*re
 	}
 	for name, values := range q.Named {
 		f := k.Field(name)
-		if f == nil || f.Class != schema.Text && f.Class != schema.Address {
+		if f == nil || f.WriteOnly || f.Class != schema.Text && f.Class != schema.Address {
 			return nil, fmt.Errorf("objects of %s cannot be named by %s", k.Name, name)
 		}
 		r.named[name] = map[string]bool{}
