@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,14 +51,11 @@ func observe(ctx context.Context, set *schema.Set, server Server, desired *State
 		}
 	}
 	reading := newReading(set, server)
-	if err := reading.all(ctx, queries); err != nil {
+	instance, err := reading.beside(ctx, func() error { return reading.all(ctx, queries) })
+	if err != nil {
 		return nil, nil, err
 	}
 	if err := reading.complete(ctx, queries); err != nil {
-		return nil, nil, err
-	}
-	instance, err := server.Instance(ctx)
-	if err != nil {
 		return nil, nil, err
 	}
 	a := &abilities{server: server, instance: instance, reading: reading}
@@ -154,6 +152,19 @@ type reading struct {
 
 func newReading(set *schema.Set, server Server) *reading {
 	return &reading{set: set, server: server, rows: map[string][]Row{}, coverage: map[string]Coverage{}, failed: map[string]error{}, asked: map[rowOf]bool{}}
+}
+
+// beside asks what the server is while it is read. What is wrong with the server as
+// a whole comes before what is wrong with a list.
+func (r *reading) beside(ctx context.Context, read func() error) (instance Instance, err error) {
+	named := make(chan error, 1)
+	go func() {
+		var err error
+		instance, err = r.server.Instance(ctx)
+		named <- err
+	}()
+	failed := read()
+	return instance, cmp.Or(<-named, failed)
 }
 
 func (r *reading) all(ctx context.Context, queries []Query) error {

@@ -59,15 +59,15 @@ func (c *Client) heeds(ctx context.Context, path, filter string) (bool, error) {
 
 // heeded says what is known of a filter of a list.
 func (c *Client) heeded(path, filter string) (yes, known bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.learning.Lock()
+	defer c.learning.Unlock()
 	yes, known = c.filters[path+"?"+filter]
 	return yes, known
 }
 
 func (c *Client) heed(path, filter string, yes bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.learning.Lock()
+	defer c.learning.Unlock()
 	c.filters[path+"?"+filter] = yes
 }
 

@@ -106,6 +106,9 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Method, r.URL.Path, r.URL.RawQuery, whose(r), r.Header.Get("If-Match"), string(body),
 	})
 	f.mu.Unlock()
+	if f.version != "" {
+		w.Header().Set("API-Version", strings.Join(strings.SplitN(f.version, ".", 3)[:2], "."))
+	}
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/api/status/") && f.version == "":
 		answer(w, http.StatusForbidden, `{"detail": "You do not have permission to perform this action."}`)

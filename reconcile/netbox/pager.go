@@ -15,7 +15,8 @@ import (
 type paging int
 
 const (
-	byCursor paging = iota // from an id on: NetBox 4.6 and later
+	byStart  paging = iota // from the beginning: every server counts the list then
+	byCursor               // from an id on: NetBox 4.6 and later
 	byRange                // the same by a filter, on older ones
 	byOffset               // where the server heeds neither
 )
@@ -60,13 +61,27 @@ type part struct {
 
 func (c *Client) newPager(r *reading, x part, row func(reconcile.Row) error, cov *reconcile.Coverage) *pager {
 	p := &pager{part: x, c: c, r: *r, row: row, cov: cov, last: x.after}
-	if modern, _ := c.modern(); !modern {
+	p.goOn()
+	return p
+}
+
+// goOn chooses how to ask for what follows the rows that came. The first answer
+// told the server's generation.
+func (p *pager) goOn() {
+	if p.mode != byStart || p.last == 0 {
+		return
+	}
+	p.mode = byCursor
+	if modern, _ := p.c.modern(); !modern {
 		p.mode = byRange
-		if heeded, known := c.heeded(r.path, rangeFilter); known && !heeded {
-			p.mode = byOffset
+		if heeded, known := p.c.heeded(p.r.path, rangeFilter); known && !heeded {
+			p.byOffset()
 		}
 	}
-	return p
+}
+
+func (p *pager) byOffset() {
+	p.mode, p.offset, p.overlap = byOffset, max(0, p.seen-1), p.seen > 0
 }
 
 // page is what an answer said of itself.
@@ -107,12 +122,12 @@ func (p *pager) next(ctx context.Context) (done bool, err error) {
 		case errors.Is(err, errNoCursor):
 			p.mode = byRange
 			continue
-		case p.mode == byRange && p.last > 0 && (errors.Is(err, errNoRange) || isStatus(err, http.StatusBadRequest)):
+		case p.mode == byRange && (errors.Is(err, errNoRange) || isStatus(err, http.StatusBadRequest)):
 			if p.after > 0 {
 				return false, &Error{Reason: "the server heeds a filter by id now and then: objects could be missed"}
 			}
 			p.c.heed(p.r.path, rangeFilter, false)
-			p.mode, p.offset, p.overlap = byOffset, max(0, p.seen-1), p.seen > 0
+			p.byOffset()
 			continue
 		case errors.Is(err, errShifted):
 			p.offset = max(0, p.offset-pageSize)
@@ -139,12 +154,12 @@ func isStatus(err error, status int) bool {
 func (p *pager) advance(pg page) (done bool, err error) {
 	p.ranged = p.ranged || p.began && p.mode == byRange
 	p.began, p.size = true, max(p.size, pg.rows)
-	if p.left = nil; pg.count != nil && p.mode == byRange {
+	if p.left = nil; pg.count != nil && p.mode != byOffset {
 		left := *pg.count - int64(pg.rows)
 		p.left = &left
 	}
 	if !pg.more {
-		if p.mode != byCursor && pg.count != nil && int64(p.offset+pg.rows) < *pg.count {
+		if pg.count != nil && int64(p.offset+pg.rows) < *pg.count {
 			p.cov.Complete = false
 			p.cov.Why = fmt.Sprintf("the server counts %d objects and shows %d", *pg.count, p.offset+pg.rows)
 		}
@@ -158,6 +173,7 @@ func (p *pager) advance(pg page) (done bool, err error) {
 		p.overlap = pg.rows > 1
 		p.offset += max(1, pg.rows-1)
 	}
+	p.goOn()
 	return p.to > 0 && p.last >= p.to, nil
 }
 
@@ -173,7 +189,7 @@ func (p *pager) query() string {
 	switch {
 	case p.mode == byCursor:
 		return strings.Join(append(params, "start="+next), "&")
-	case p.mode == byRange && p.last > 0:
+	case p.mode == byRange:
 		params = append(params, rangeFilter+"="+next)
 	case p.mode == byOffset && p.offset > 0:
 		params = append(params, "offset="+strconv.Itoa(p.offset))
@@ -193,6 +209,7 @@ func (p *pager) fetch(ctx context.Context) (page, error) {
 	}
 	err := p.c.again(ctx, ctx, func(ctx context.Context) error {
 		pg = page{}
+		p.goOn() // behind the rows of an answer that broke off
 		p.cov.Requests++
 		resp, err := p.c.fetch(ctx, call{method: http.MethodGet, path: p.r.path, query: p.query()})
 		if err != nil {

@@ -23,10 +23,6 @@ func (c *Client) Read(ctx context.Context, q reconcile.Query, row func(reconcile
 	if q.Rows != nil && len(q.Rows) == 0 {
 		return cov, nil
 	}
-	// The generation decides how pages are asked for.
-	if _, err := c.Instance(ctx); err != nil {
-		return cov, err
-	}
 	path, err := c.pathOf(ctx, k)
 	if err != nil {
 		return cov, err
