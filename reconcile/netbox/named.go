@@ -59,7 +59,7 @@ func (c *Client) lookUp(ctx context.Context, first *pager, left int64, parts int
 		return nil
 	}, &cov)
 	first.cov.Requests += cov.Requests
-	if errors.Is(err, errIgnored) {
+	if errors.Is(err, errIgnored) || errors.Is(err, errNoCursor) {
 		say("reading the whole list: the server ignores a filter")
 		return false, nil
 	}

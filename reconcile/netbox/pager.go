@@ -119,7 +119,7 @@ func (p *pager) next(ctx context.Context) (done bool, err error) {
 		switch {
 		case errors.Is(err, errBeyond):
 			return true, nil
-		case errors.Is(err, errNoCursor):
+		case errors.Is(err, errNoCursor) && p.after == 0:
 			p.mode = byRange
 			continue
 		case p.mode == byRange && (errors.Is(err, errNoRange) || isStatus(err, http.StatusBadRequest)):

@@ -2,6 +2,7 @@ package netbox
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"strings"
@@ -35,7 +36,13 @@ func (c *Client) readList(ctx context.Context, r *reading, row func(reconcile.Ro
 	if done, err := c.lookUp(ctx, first, left, len(parts)); done || err != nil {
 		return err
 	}
-	return c.readParts(ctx, &first.r, parts, row, cov)
+	before := cov.Rows
+	err = c.readParts(ctx, &first.r, parts, row, cov)
+	if errors.Is(err, errNoCursor) && cov.Rows == before {
+		first.mode = byRange
+		return first.run(ctx)
+	}
+	return err
 }
 
 // extent asks for the newest row of a list, and how many there are.
