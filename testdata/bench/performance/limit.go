@@ -151,7 +151,7 @@ func limits(s *server, binary string, n, rounds int) (contests []*Contest, err e
 		return nil, err
 	}
 	for round := range rounds {
-		if err := x.ourRound(create, update, read, remove, n); err != nil {
+		if err := x.ourRound(create, update, read, remove, n, true); err != nil {
 			return nil, err
 		}
 		for i := range manners {
@@ -164,9 +164,9 @@ func limits(s *server, binary string, n, rounds int) (contests []*Contest, err e
 	return contests, nil
 }
 
-// ourRound creates, changes, plans and deletes by the program.
-func (x *scene) ourRound(create, update, read, remove *Contest, n int) error {
-	for _, step := range []struct {
+// ourRound creates, changes, plans and, if they are to be gone, deletes by the program.
+func (x *scene) ourRound(create, update, read, remove *Contest, n int, gone bool) error {
+	steps := []struct {
 		contest *Contest
 		args    []string
 	}{
@@ -174,7 +174,11 @@ func (x *scene) ourRound(create, update, read, remove *Contest, n int) error {
 		{update, []string{"apply", "--auto-approve", "second"}},
 		{read, []string{"plan", "second"}}, {read, []string{"plan", "second"}}, {read, []string{"plan", "second"}},
 		{remove, []string{"apply", "--auto-approve", "--max-deletes", fmt.Sprint(n), "none"}},
-	} {
+	}
+	if !gone {
+		steps = steps[:len(steps)-1]
+	}
+	for _, step := range steps {
 		m, err := x.run(step.args...)
 		if err != nil {
 			return err
