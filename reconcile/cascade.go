@@ -115,7 +115,7 @@ func (c *cascading) referrers(k *schema.Kind, f *schema.Field, row RowID) (list 
 	index, ok := c.by[name]
 	if !ok {
 		index = map[RowID][]*Object{}
-		complete := len(c.live.Objects[k.Name]) > 0 && c.live.Unread[k.Name] == ""
+		complete := len(c.live.Objects[k.Name]) > 0 && c.live.Unread[k.Name] == "" && !c.live.Partly[k.Name]
 		for _, o := range c.live.Objects[k.Name] {
 			ref, is := o.Fields[f.Name].(Ref)
 			if _, read := o.Fields[f.Name]; !read {

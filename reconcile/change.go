@@ -144,6 +144,7 @@ type Plan struct {
 
 	policy        Ownership
 	desired, live *State // what the plan was made from; nil for a plan made by hand
+	digested      string // manifestsDigest, once it was asked for
 }
 
 // Asked is what somebody asked of a run, in the words of the command line.

@@ -7,7 +7,7 @@ import (
 )
 
 // lookupAlone is up to how many creates each is looked up on its own; more are
-// compared with one read of their kind's keys.
+// compared with one read of their kind's keys, or of those that have their names.
 const lookupAlone = 3
 
 // locate says where the live objects of some steps stand, right before they are
@@ -82,8 +82,12 @@ func (a *applying) findByKey(steps []*Step) (map[string][]Row, error) {
 	for _, s := range steps {
 		wanted[a.wireKey(kind, s.Change.Object().Fields)] = true
 	}
+	naming := newNaming()
+	for _, s := range steps {
+		naming.object(s.Change.Object())
+	}
 	var rows []RowID
-	err := a.read(Query{Kind: kind.Name, Fields: slices.Clone(kind.Resource.Key)}, func(r Row) error {
+	err := a.read(Query{Kind: kind.Name, Fields: slices.Clone(kind.Resource.Key), Named: naming.of(kind.Name)}, func(r Row) error {
 		if wanted[a.wireKey(kind, r.Fields)] {
 			rows = append(rows, r.ID)
 		}

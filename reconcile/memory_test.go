@@ -111,12 +111,13 @@ func withVersion(text string) string {
 // memory is a Server over maps. It is no fake of NetBox (the sandbox is that):
 // it only keeps the contract of the interface.
 type memory struct {
-	set    *schema.Set
-	rows   map[string]map[reconcile.RowID]reconcile.Row
-	next   reconcile.RowID
-	writes []string
-	mu     sync.Mutex // guards reads: several kinds are read at once
-	reads  []reconcile.Query
+	sparing bool // it leaves out what a query does not name
+	set     *schema.Set
+	rows    map[string]map[reconcile.RowID]reconcile.Row
+	next    reconcile.RowID
+	writes  []string
+	mu      sync.Mutex // guards reads: several kinds are read at once
+	reads   []reconcile.Query
 	// before and after run around each write; an outcome they return takes the
 	// place of the server's own answer.
 	before, after func(kind string, op reconcile.Operation, w reconcile.Write) *reconcile.Outcome
@@ -171,6 +172,10 @@ func (m *memory) Read(_ context.Context, q reconcile.Query, row func(reconcile.R
 		if q.Rows != nil && !slices.Contains(q.Rows, id) || !matches(r, q.Where) {
 			continue
 		}
+		if m.sparing && q.Named != nil && !named(r, q.Named) {
+			c.Partly = true
+			continue
+		}
 		out := reconcile.Row{ID: r.ID, Version: r.Version, Fields: map[string]any{}}
 		if c.Fields == nil {
 			c.Fields = map[string]bool{}
@@ -188,6 +193,15 @@ func (m *memory) Read(_ context.Context, q reconcile.Query, row func(reconcile.R
 		}
 	}
 	return c, nil
+}
+
+func named(r reconcile.Row, by map[string][]string) bool {
+	for name, values := range by {
+		if text, ok := r.Fields[name].(string); ok && slices.Contains(values, text) {
+			return true
+		}
+	}
+	return false
 }
 
 func matches(r reconcile.Row, where map[string]any) bool {

@@ -4,14 +4,15 @@ import (
 	"proxbox-sync/schema"
 )
 
-// needs collects the fields to read by kind.
+// needs collects the fields to read by kind, and the names of the objects.
 type needs struct {
 	set    *schema.Set
 	wanted map[string]map[string]bool
+	naming *naming
 }
 
 func newNeeds(set *schema.Set) *needs {
-	return &needs{set: set, wanted: map[string]map[string]bool{}}
+	return &needs{set: set, wanted: map[string]map[string]bool{}, naming: newNaming()}
 }
 
 // field notes that a field of a kind is needed, and with it the keys of what it
@@ -48,6 +49,7 @@ func (n *needs) fields(kind *schema.Kind, names []string) {
 
 func (n *needs) object(o *Object) {
 	n.key(o.Kind)
+	n.naming.object(o)
 	for name, v := range o.Fields {
 		n.field(o.Kind, name)
 		n.value(v)
@@ -72,6 +74,7 @@ func (n *needs) value(v any) {
 	case Selector:
 		kind := n.set.Kind(v.Kind)
 		n.key(kind)
+		n.naming.selector(kind, v)
 		for name, inner := range v.Fields {
 			n.field(kind, name)
 			n.value(inner)

@@ -37,6 +37,8 @@ type State struct {
 	Identity string
 	// Unread says why objects of a kind may be missing, by kind.
 	Unread map[string]string
+	// Partly names the kinds of which objects that nothing refers to were left out.
+	Partly map[string]bool
 }
 
 // Add appends an object.

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,12 @@ const readsAtOnce = 4
 // what the server does not have or the token may not see; the error is for a
 // server that can't be read at all.
 func Observe(ctx context.Context, set *schema.Set, server Server, desired *State, own Ownership) (*State, Diagnostics, error) {
+	return observe(ctx, set, server, desired, own, true)
+}
+
+// observe is Observe. Unless whole lists are asked for, objects that nothing names
+// may be left out.
+func observe(ctx context.Context, set *schema.Set, server Server, desired *State, own Ownership, whole bool) (*State, Diagnostics, error) {
 	needs := newNeeds(set)
 	for _, kind := range sortedKeys(desired.Objects) {
 		for _, o := range desired.Objects[kind] {
@@ -36,12 +43,19 @@ func Observe(ctx context.Context, set *schema.Set, server Server, desired *State
 			needs.fields(k, holdingReferences(k))
 		}
 	}
-	reading := &reading{set: set, server: server, rows: map[string][]Row{}, coverage: map[string]Coverage{}}
-	if err := reading.all(ctx, needs.queries()); err != nil {
+	queries := needs.queries()
+	if !whole {
+		needs.naming.wholeKinds(set, desired, own)
+		for i := range queries {
+			queries[i].Named = needs.naming.of(queries[i].Kind)
+		}
+	}
+	reading := newReading(set, server)
+	instance, err := reading.beside(ctx, func() error { return reading.all(ctx, queries) })
+	if err != nil {
 		return nil, nil, err
 	}
-	instance, err := server.Instance(ctx)
-	if err != nil {
+	if err := reading.complete(ctx, queries); err != nil {
 		return nil, nil, err
 	}
 	a := &abilities{server: server, instance: instance, reading: reading}
@@ -52,7 +66,7 @@ func Observe(ctx context.Context, set *schema.Set, server Server, desired *State
 	}
 	a.checkTargets(demanded, desired)
 	live := reading.state()
-	live.Unread = reading.unread()
+	live.Unread, live.Partly = reading.unread(), reading.partly()
 	if own.Owner != "" {
 		m := &marking{reading: reading, server: server, own: own}
 		if err := m.look(ctx); err != nil {
@@ -113,7 +127,7 @@ func List(ctx context.Context, set *schema.Set, server Server, q Query) (*State,
 			queries[i] = q
 		}
 	}
-	reading := &reading{set: set, server: server, rows: map[string][]Row{}, coverage: map[string]Coverage{}}
+	reading := newReading(set, server)
 	if err := reading.all(ctx, queries); err != nil {
 		return nil, Coverage{}, err
 	}
@@ -133,10 +147,27 @@ type reading struct {
 	rows     map[string][]Row
 	coverage map[string]Coverage
 	failed   map[string]error // ErrNoKind or ErrForbidden, by kind
+	asked    map[rowOf]bool   // by number, beside what was named
+}
+
+func newReading(set *schema.Set, server Server) *reading {
+	return &reading{set: set, server: server, rows: map[string][]Row{}, coverage: map[string]Coverage{}, failed: map[string]error{}, asked: map[rowOf]bool{}}
+}
+
+// beside asks what the server is while it is read. What is wrong with the server as
+// a whole comes before what is wrong with a list.
+func (r *reading) beside(ctx context.Context, read func() error) (instance Instance, err error) {
+	named := make(chan error, 1)
+	go func() {
+		var err error
+		instance, err = r.server.Instance(ctx)
+		named <- err
+	}()
+	failed := read()
+	return instance, cmp.Or(<-named, failed)
 }
 
 func (r *reading) all(ctx context.Context, queries []Query) error {
-	r.failed = map[string]error{}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readsAtOnce)
 	for _, q := range queries {

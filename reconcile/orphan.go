@@ -117,6 +117,9 @@ func (w *owning) owns(o *Object) bool {
 func (w *owning) unmanaged(live *State) map[string]int {
 	counts := map[string]int{}
 	for kind, objects := range live.Objects {
+		if live.Partly[kind] {
+			continue // nobody knows
+		}
 		for _, o := range objects {
 			if o.Peer != nil || o.Kind.Resource.Mode == schema.Lookup || o.Kind.Resource.Prune == "named" && !slices.Contains(w.Mark, kind) {
 				continue

@@ -33,17 +33,9 @@ func MakePlan(ctx context.Context, set *schema.Set, server Server, docs []Docume
 		// What the manifests alone prove wrong is reported in the same run.
 		return nil, append(diags, Link(set, desired, nil)...).Sorted(), nil
 	}
-	live, more, err := Observe(ctx, set, server, desired, o.Ownership)
-	if err != nil {
-		return nil, diags, err
-	}
-	diags = append(diags, more...)
-	if more.HasErrors() {
-		return nil, diags.Sorted(), nil
-	}
-	diags = append(diags, LinkOwned(set, desired, live, o.Ownership)...)
-	if diags.HasErrors() {
-		return nil, diags.Sorted(), nil
+	desired, live, diags, err := meet(ctx, set, server, docs, o, desired, diags)
+	if err != nil || diags.HasErrors() {
+		return nil, diags.Sorted(), err
 	}
 	return planLinked(ctx, set, server, desired, live, diags, o)
 }

@@ -16,8 +16,8 @@ import (
 // plan mean: kinds, keys, declared fields in normal form, ciphertexts and
 // metadata. Comments, order and files don't count.
 func (p *Plan) manifestsDigest() string {
-	if p.desired == nil {
-		return ""
+	if p.desired == nil || p.digested != "" {
+		return p.digested
 	}
 	h := sha256.New()
 	for _, kind := range sortedKeys(p.desired.Objects) {
@@ -30,7 +30,8 @@ func (p *Plan) manifestsDigest() string {
 			_, _ = fmt.Fprintf(h, "%s\x00%s\x00", kind, line)
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	p.digested = hex.EncodeToString(h.Sum(nil))
+	return p.digested
 }
 
 // meaning is a text that two documents share which say the same.

@@ -127,6 +127,11 @@ type Query struct {
 	Where map[string]any
 	// Search is free text for the server's q parameter.
 	Search string
+	// Named says, by field, for which values objects are needed at all: those that
+	// have one of them in one of the fields. The others may be left out where that
+	// is cheaper, which Coverage.Partly says. Fields are texts or addresses. Nil
+	// means that all objects are needed.
+	Named map[string][]string
 }
 
 // Row is one object as the server shows it, its values made plain by the kind's
@@ -148,6 +153,7 @@ type Coverage struct {
 	// Complete is false when objects may exist that the answer does not show.
 	Complete bool
 	Why      string // why it is not complete
+	Partly   bool   // objects that Query.Named is not about were left out
 	// Fields that at least one row had; nil when there were no rows.
 	Fields map[string]bool
 }

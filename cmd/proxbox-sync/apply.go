@@ -66,18 +66,19 @@ func (c *applyCommand) Run(a *app) error {
 	if err := a.showPlan(out, plan, style); err != nil {
 		return err
 	}
+	digest := a.digest(plan, saved)
 	if err := c.allowed(a, plan, saved); err != nil {
-		return c.nothing(a, plan, saved, err)
+		return c.nothing(a, plan, digest, err)
 	}
 	if saved != nil && len(plan.Steps) == 0 {
 		_ = render.Paragraph(out, "All that the saved plan says is done already.", style)
 	}
-	report := a.carryOut(client, plan, saved)
+	report := a.carryOut(client, plan, digest)
 	var approvals []reconcile.ApprovalReport
 	if c.ApproveConnections {
 		approvals = reconcile.ApproveConnections(a.ctx, report, client)
 	}
-	return c.report(a, report, approvals, saved)
+	return c.report(a, report, approvals, digest)
 }
 
 // allowed says why a plan may not be carried out: policy, a saved plan that is
@@ -99,11 +100,11 @@ func (c *applyCommand) allowed(a *app, plan *reconcile.Plan, saved *saved) error
 }
 
 // nothing reports a plan that was not carried out, and why.
-func (c *applyCommand) nothing(a *app, plan *reconcile.Plan, saved *saved, why error) error {
+func (c *applyCommand) nothing(a *app, plan *reconcile.Plan, digest string, why error) error {
 	f := &failure{err: why}
 	errors.As(why, &f)
 	d := render.Refused(plan, a.record(plan), f.list, f.err, int(codeOf(why)))
-	d.PlanDigest = a.digest(plan, saved)
+	d.PlanDigest = digest
 	err := a.deliver(d)
 	if c.Format != "text" { // as text the plan stands there, and why follows
 		err = errors.Join(err, a.show(d))
@@ -113,8 +114,8 @@ func (c *applyCommand) nothing(a *app, plan *reconcile.Plan, saved *saved, why e
 }
 
 // carryOut applies a plan and shows how far it is.
-func (a *app) carryOut(server reconcile.Server, plan *reconcile.Plan, saved *saved) *reconcile.Report {
-	return a.write(server, plan, reconcile.ApplyOptions{Message: changelogMessage(a.env, "apply", a.dir, plan.Owner, a.digest(plan, saved))})
+func (a *app) carryOut(server reconcile.Server, plan *reconcile.Plan, digest string) *reconcile.Report {
+	return a.write(server, plan, reconcile.ApplyOptions{Message: changelogMessage(a.env, "apply", a.dir, plan.Owner, digest)})
 }
 
 // write is the one way to what changes a server.
@@ -137,20 +138,20 @@ func (a *app) digest(plan *reconcile.Plan, saved *saved) string {
 	if err != nil {
 		return ""
 	}
-	_, sum, err := render.PlanBytes(doc)
+	sum, err := render.PlanDigest(doc)
 	if err != nil {
 		return ""
 	}
 	return sum
 }
 
-func (c *applyCommand) report(a *app, report *reconcile.Report, approvals []reconcile.ApprovalReport, saved *saved) error {
+func (c *applyCommand) report(a *app, report *reconcile.Report, approvals []reconcile.ApprovalReport, digest string) error {
 	code := codeOfReport(report)
 	if code == exitDone && !settled(approvals) {
 		code = exitPartly
 	}
 	d := render.NewReportDocument(report, a.record(report.Plan), approvals, int(code))
-	d.PlanDigest = a.digest(report.Plan, saved)
+	d.PlanDigest = digest
 	if c.Format == "text" {
 		if len(report.Steps) == 0 {
 			return a.finish(a.deliver(d), code)

@@ -86,14 +86,14 @@ func TestConformancePaging(t *testing.T) {
 			require.Equal(t, storageName(w.tag, i), name)
 		}
 		require.GreaterOrEqual(t, len(requests), 3)
-		require.LessOrEqual(t, len(requests), 4, "pages of %d hold them", maxPage)
+		require.LessOrEqual(t, len(requests), 3+1, "pages of %d hold them, and how far they go", maxPage)
 		for _, r := range requests {
 			values, err := url.ParseQuery(r.Query)
 			require.NoError(t, err)
 			limit, err := strconv.Atoi(values.Get("limit"))
 			require.NoError(t, err)
 			require.LessOrEqual(t, limit, maxPage)
-			require.True(t, values.Get("ordering") == "id" || values.Has("start"), "an order that stays: %s", r.Query)
+			require.True(t, strings.Trim(values.Get("ordering"), "-") == "id" || values.Has("start"), "an order that stays: %s", r.Query)
 		}
 
 		names, _ = read(func() {

@@ -274,7 +274,7 @@ func (d *demo) apply(plan *reconcile.Plan) (*reconcile.Report, error) {
 	if err := sealed(plan); err != nil {
 		return nil, err
 	}
-	report := d.app.carryOut(d.client, plan, nil)
+	report := d.app.carryOut(d.client, plan, d.app.digest(plan, nil))
 	code := codeOfReport(report)
 	doc := render.NewReportDocument(report, d.app.record(plan), nil, int(code))
 	if code != exitDone {

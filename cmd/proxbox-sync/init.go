@@ -180,7 +180,7 @@ func (f *fieldPlan) carryOut(a *app, approved bool) error {
 			return err
 		}
 	}
-	report := a.carryOut(f.server, f.plan, nil)
+	report := a.carryOut(f.server, f.plan, a.digest(f.plan, nil))
 	if len(report.Steps) > 0 && report.Steps[0].Status == 403 {
 		return f.lacks(a, f.right())
 	}

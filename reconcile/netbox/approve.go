@@ -123,8 +123,8 @@ func (c *Client) target(ctx context.Context, kind string, row reconcile.RowID, o
 // approves reports whether the server is known to be one that has approval: then
 // a 404 speaks of the object.
 func (c *Client) approves() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.naming.Lock()
+	defer c.naming.Unlock()
 	if c.instance == nil {
 		return false
 	}

@@ -38,11 +38,15 @@ type Client struct {
 	now         func() time.Time
 	sleep       func(context.Context, time.Duration) error
 	limits      limits
+	reads       chan struct{} // a place for each page that is read at a time
 
-	mu       sync.Mutex // guards what follows, also while it is fetched
+	// Each mutex guards what follows it, also while that is fetched.
+	naming   sync.Mutex
 	instance *reconcile.Instance
+	listing  sync.Mutex
 	roots    map[string]map[string]bool // paths that a root document lists, by its own path
-	filters  map[string]bool            // whether lists heed a filter, by "path?filter"
+	learning sync.Mutex
+	filters  map[string]bool // whether lists heed a filter, by "path?filter"
 
 	generation atomic.Int32 // NetBox's major*1000 + minor, 0 while unknown
 	etags      atomic.Bool  // an answer had an ETag

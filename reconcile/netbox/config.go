@@ -135,6 +135,7 @@ func New(cfg Config) (*Client, error) {
 	if c.sleep == nil {
 		c.sleep = sleep
 	}
+	c.reads = make(chan struct{}, c.parallelism)
 	c.own = newScrubber(c.ownSecrets())
 	c.transport = cfg.Transport
 	if c.transport == nil {

@@ -45,22 +45,30 @@ func (c *Client) Count(ctx context.Context, path, filter string, row reconcile.R
 
 // heeds reports whether a list is narrowed by a filter.
 func (c *Client) heeds(ctx context.Context, path, filter string) (bool, error) {
-	name := path + "?" + filter
-	c.mu.Lock()
-	heeded, known := c.filters[name]
-	c.mu.Unlock()
-	if known {
+	if heeded, known := c.heeded(path, filter); known {
 		return heeded, nil
 	}
 	n, err := c.count(ctx, path, filter, noRow)
 	if err != nil && !isStatus(err, http.StatusBadRequest) {
 		return false, err
 	}
-	heeded = err != nil || n == 0
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.filters[name] = heeded
+	heeded := err != nil || n == 0
+	c.heed(path, filter, heeded)
 	return heeded, nil
+}
+
+// heeded says what is known of a filter of a list.
+func (c *Client) heeded(path, filter string) (yes, known bool) {
+	c.learning.Lock()
+	defer c.learning.Unlock()
+	yes, known = c.filters[path+"?"+filter]
+	return yes, known
+}
+
+func (c *Client) heed(path, filter string, yes bool) {
+	c.learning.Lock()
+	defer c.learning.Unlock()
+	c.filters[path+"?"+filter] = yes
 }
 
 // count asks a list for the number of its rows. A filter that is refused for a

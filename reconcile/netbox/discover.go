@@ -108,8 +108,8 @@ func (r *cappedReader) Read(p []byte) (int, error) {
 // Instance names the server, by its status document. A token that may not read
 // that leaves the versions unknown.
 func (c *Client) Instance(ctx context.Context) (reconcile.Instance, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.naming.Lock()
+	defer c.naming.Unlock()
 	if c.instance != nil {
 		return *c.instance, nil
 	}
@@ -183,8 +183,8 @@ func (c *Client) lists(ctx context.Context, candidate string) (bool, error) {
 // root returns the paths that a root document lists, none where the server does
 // not have the document.
 func (c *Client) root(ctx context.Context, path string) (map[string]bool, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.listing.Lock()
+	defer c.listing.Unlock()
 	if listed, ok := c.roots[path]; ok {
 		return listed, nil
 	}

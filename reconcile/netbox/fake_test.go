@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -105,6 +106,9 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Method, r.URL.Path, r.URL.RawQuery, whose(r), r.Header.Get("If-Match"), string(body),
 	})
 	f.mu.Unlock()
+	if f.version != "" {
+		w.Header().Set("API-Version", strings.Join(strings.SplitN(f.version, ".", 3)[:2], "."))
+	}
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/api/status/") && f.version == "":
 		answer(w, http.StatusForbidden, `{"detail": "You do not have permission to perform this action."}`)
@@ -198,6 +202,8 @@ type table struct {
 	ids     []int
 	max     int  // MAX_PAGE_SIZE
 	cursors bool // NetBox 4.6 and later
+	ranges  bool // it heeds id__gte, as all versions seem to
+	names   bool // it heeds name
 	row     func(id int) string
 }
 
@@ -206,10 +212,18 @@ func (b *table) serve(w http.ResponseWriter, r *http.Request) {
 	limit, _ := strconv.Atoi(q.Get("limit"))
 	limit = min(limit, b.max)
 	var ids []int
+	from, _ := strconv.Atoi(q.Get("id__gte"))
 	for _, id := range b.ids {
-		if only := q["id"]; only == nil || contains(only, strconv.Itoa(id)) {
-			ids = append(ids, id)
+		if only := q["id"]; only != nil && !contains(only, strconv.Itoa(id)) || b.ranges && id < from {
+			continue
 		}
+		if only := q["name"]; b.names && only != nil && !contains(only, "n"+strconv.Itoa(id)) {
+			continue
+		}
+		ids = append(ids, id)
+	}
+	if q.Get("ordering") == "-id" {
+		slices.Reverse(ids)
 	}
 	if start, err := strconv.Atoi(q.Get("start")); err == nil && b.cursors {
 		if q.Has("ordering") || q.Has("offset") {

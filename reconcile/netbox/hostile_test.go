@@ -59,7 +59,7 @@ func TestCaps(t *testing.T) {
 		return c
 	}
 	endless := func(w http.ResponseWriter, r *http.Request) {
-		var start int
+		start := 1
 		_, _ = fmt.Sscan(r.URL.Query().Get("start"), &start)
 		answer(w, 200, fmt.Sprintf(`{"count": null, "next": "more", "results": [{"id": %d}, {"id": %d}]}`, start, start+1))
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"proxbox-sync/reconcile"
 	"proxbox-sync/schema"
@@ -29,7 +30,10 @@ type reading struct {
 	search string
 	params []string // of every request: fields, filters, search
 	rows   []reconcile.RowID
-	only   map[reconcile.RowID]bool // nil: no restriction
+	only   map[reconcile.RowID]bool   // nil: no restriction
+	named  map[string]map[string]bool // values by field, all that is needed; nil: everything is
+	strays func() error               // called for a row that is not named, while looking up
+	seen   *atomic.Int64              // rows that came, of all parts
 
 	// filtered is set while filters are sent that narrow the answer; a server
 	// that refuses one is asked again without.
@@ -38,7 +42,7 @@ type reading struct {
 
 // newReading checks a query and turns it into parameters.
 func (c *Client) newReading(k *schema.Kind, path string, q reconcile.Query) (*reading, error) {
-	r := &reading{kind: k, path: path, where: q.Where, search: q.Search}
+	r := &reading{kind: k, path: path, where: q.Where, search: q.Search, seen: new(atomic.Int64)}
 	for _, name := range q.Fields {
 		if k.Field(name) == nil {
 			return nil, fmt.Errorf("%s has no field %s", k.Name, name)
@@ -49,8 +53,23 @@ func (c *Client) newReading(k *schema.Kind, path string, q reconcile.Query) (*re
 			return nil, fmt.Errorf("%s cannot be searched by %s", k.Name, name)
 		}
 	}
+	if q.Named != nil {
+		r.named = map[string]map[string]bool{}
+	}
+	for name, values := range q.Named {
+		f := k.Field(name)
+		if f == nil || f.WriteOnly || f.Class != schema.Text && f.Class != schema.Address {
+			return nil, fmt.Errorf("objects of %s cannot be named by %s", k.Name, name)
+		}
+		r.named[name] = map[string]bool{}
+		for _, v := range values {
+			r.named[name][nameOf(f, v)] = true
+		}
+	}
 	for _, f := range k.Fields {
 		_, asked := q.Where[f.Name]
+		_, named := q.Named[f.Name]
+		asked = asked || named
 		switch {
 		case f.WriteOnly: // never asked for: older servers would show it
 		case q.Fields == nil || slices.Contains(q.Fields, f.Name):
@@ -144,28 +163,26 @@ func (c *Client) lineLength(path string, params []string) int {
 	return len(http.MethodGet) + len(c.url(path, strings.Join(params, "&")).RequestURI()) + len("  HTTP/1.1")
 }
 
+// room is what is left of a request line beside what every page asks for.
+func (c *Client) room(r *reading) int {
+	return maxRequestLine - c.lineLength(r.path, r.params) - len("&id__gte=9223372036854775807&limit=1000&ordering=id")
+}
+
 // chunks splits the ids asked for so that each request line stays short enough.
-// A reading without ids is one chunk without any.
-func (c *Client) chunks(r *reading) [][]string {
-	if r.only == nil {
-		return [][]string{nil}
-	}
-	room := maxRequestLine - c.lineLength(r.path, r.params) - len("&start=9223372036854775807&limit=1000")
+func (c *Client) chunks(r *reading) []part {
+	room := c.room(r)
 	var (
-		out  [][]string
-		part []string
+		out  []part
+		x    part
 		used int
 	)
 	for _, id := range r.rows {
 		p := "id=" + strconv.FormatInt(int64(id), 10)
-		if len(part) > 0 && (used+len(p)+1 > room || len(part) == pageSize) {
-			out, part, used = append(out, part), nil, 0
+		if len(x.params) > 0 && (used+len(p)+1 > room || len(x.params) == pageSize) {
+			out, x, used = append(out, x), part{}, 0
 		}
-		part = append(part, p)
+		x.params = append(x.params, p)
 		used += len(p) + 1
 	}
-	if len(part) > 0 {
-		out = append(out, part)
-	}
-	return out
+	return append(out, x)
 }

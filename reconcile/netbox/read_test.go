@@ -24,16 +24,21 @@ func TestPaging(t *testing.T) {
 		rows     []reconcile.RowID
 		requests int
 	}{
-		{"by cursor", "4.7.3", table{ids: upTo(2500), max: 1000, cursors: true}, nil, 3},
+		{"by cursor", "4.7.3", table{ids: upTo(2500), max: 1000, cursors: true}, nil, 4},
 		{"by cursor, ids with gaps", "4.6.0", table{ids: []int{3, 900, 70_000}, max: 1000, cursors: true}, nil, 1},
-		{"by cursor, smaller pages than asked for", "4.7.3", table{ids: upTo(250), max: 100, cursors: true}, nil, 3},
-		{"by offset, each page begins with the last row of the one before", "4.5.9", table{ids: upTo(2500), max: 1000}, nil, 3},
-		{"by offset, smaller pages than asked for", "4.5.9", table{ids: upTo(25), max: 10}, nil, 3},
-		{"by offset, one row a page", "4.5.9", table{ids: upTo(5), max: 1}, nil, 5},
+		{"by cursor, ten pages", "4.7.3", table{ids: upTo(10_000), max: 1000, cursors: true}, nil, 11},
+		{"by cursor, smaller pages than asked for", "4.7.3", table{ids: upTo(250), max: 100, cursors: true}, nil, 4},
+		{"by range of ids", "4.5.9", table{ids: upTo(2500), max: 1000, ranges: true}, nil, 3},
+		{"by range of ids, many pages", "4.5.9", table{ids: upTo(9500), max: 1000, ranges: true}, nil, 11},
+		{"by offset, each page begins with the last row of the one before", "4.5.9", table{ids: upTo(2500), max: 1000}, nil, 4},
+		{"by offset, smaller pages than asked for", "4.5.9", table{ids: upTo(25), max: 10}, nil, 4},
+		{"by offset, one row a page", "4.5.9", table{ids: upTo(5), max: 1}, nil, 7},
 		{"no rows", "4.7.3", table{max: 1000, cursors: true}, nil, 1},
 		{"no rows by offset", "4.5.9", table{max: 1000}, nil, 1},
-		{"a server that promises cursors and has none", "4.7.3", table{ids: upTo(2500), max: 1000}, nil, 4},
-		{"a server that does not tell its version", "", table{ids: upTo(1500), max: 1000, cursors: true}, nil, 2},
+		{"a server that promises cursors and has none", "4.7.3", table{ids: upTo(1500), max: 1000, ranges: true}, nil, 3},
+		{"a server that does not tell its version", "", table{ids: upTo(1500), max: 1000, cursors: true, ranges: true}, nil, 2},
+		{"exactly one page", "4.7.3", table{ids: upTo(1000), max: 1000, cursors: true}, nil, 1},
+		{"a page and a row", "4.7.3", table{ids: upTo(1001), max: 1000, cursors: true}, nil, 2},
 		{"no ids at all are asked for", "4.7.3", table{ids: upTo(9), max: 1000, cursors: true}, []reconcile.RowID{}, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -116,7 +121,7 @@ func TestReadAsksForWhatIsNeededOnly(t *testing.T) {
 	}
 	t.Run("the fields named", func(t *testing.T) {
 		v := query(t, reconcile.Query{Kind: "Thing", Fields: []string{"name", "core"}})
-		require.Equal(t, url.Values{"fields": {"id,last_updated,name,core"}, "limit": {"1000"}, "start": {"1"}}, v)
+		require.Equal(t, url.Values{"fields": {"id,last_updated,name,core"}, "limit": {"1000"}, "ordering": {"id"}}, v)
 	})
 	t.Run("all fields but secrets", func(t *testing.T) {
 		v := query(t, reconcile.Query{Kind: "Thing"})
@@ -278,8 +283,8 @@ func TestPaths(t *testing.T) {
 		got := f.requests()
 		require.Equal(t, want, got[len(got)-1].path)
 	}
-	// status, two root documents and one list for each kind: nothing twice
-	require.EqualValues(t, 6, c.Stats().Requests)
+	// two root documents and one list for each kind: nothing twice
+	require.EqualValues(t, 5, c.Stats().Requests)
 }
 
 func TestKindsThatTheServerDoesNotHave(t *testing.T) {

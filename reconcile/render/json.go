@@ -1,11 +1,12 @@
 package render
 
 import (
+	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"io"
-	"strings"
 
 	"proxbox-sync/reconcile"
 )
@@ -158,13 +159,38 @@ func positionData(p reconcile.Position) *position {
 
 // encode writes one JSON value and a line end. It is the only writer of JSON.
 func encode(w io.Writer, v any) error {
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
+	b := bufio.NewWriter(w)
+	enc := json.NewEncoder(jsonLines{b})
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	if err := enc.Encode(v); err != nil {
 		return err
 	}
-	_, err := io.WriteString(w, escapeJSON(b.String()))
-	return err
+	return b.Flush()
+}
+
+// jsonLines makes encoded JSON safe to print, line by line: a plan of a hundred
+// thousand steps is not copied as a whole. A line end inside a text is an escape.
+type jsonLines struct{ w *bufio.Writer }
+
+func (l jsonLines) Write(p []byte) (int, error) {
+	for line := range bytes.Lines(p) {
+		if !plainJSON(line) {
+			line = []byte(escapeJSON(string(line)))
+		}
+		if _, err := l.w.Write(line); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+// plainJSON reports whether a line has nothing that escapeJSON could change.
+func plainJSON(line []byte) bool {
+	for i, c := range line {
+		if (c < ' ' || c >= 0x7f) && c != '\n' || c == '#' && i > 0 && line[i-1] == '#' {
+			return false
+		}
+	}
+	return true
 }

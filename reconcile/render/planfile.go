@@ -33,8 +33,17 @@ func (d *PlanDocument) unsavedDigest() string {
 	if file.Checksum, err = file.sum(); err != nil {
 		return ""
 	}
-	_, digest, _ := PlanBytes(&file)
+	digest, _ := PlanDigest(&file)
 	return digest
+}
+
+// PlanDigest is the SHA-256 of PlanBytes, which are not kept.
+func PlanDigest(d *PlanDocument) (string, error) {
+	sum := sha256.New()
+	if err := encode(sum, d); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // ReadPlan reads the bytes of a saved plan. It refuses whatever PlanBytes would

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -151,6 +152,43 @@ func TestAsksAKeyServiceThatWasAllowedByItsAddress(t *testing.T) {
 	require.Equal(t, []string{"/v1/sops/decrypt/first " + vaultToken}, requests)
 	connections, _ = stranger.heard()
 	require.Zero(t, connections)
+}
+
+// Files that share a data key ask for it once, also at the same time; another one
+// is asked for on its own.
+func TestAsksOnceForADataKeyThatFilesShare(t *testing.T) {
+	dataKey := []byte(strings.Repeat("k", 32))
+	vault := listen(t, dataKey)
+	t.Setenv("VAULT_TOKEN", vaultToken)
+	t.Setenv("HOME", t.TempDir())
+	file := func(encryptedKey, text string) []byte {
+		k := vaultKey(vault.URL).(*hcvault.MasterKey)
+		k.EncryptedKey = encryptedKey
+		return []byte(encrypt(t, text, recipe{groups: [][]keys.MasterKey{{k}}, rule: rule, dataKey: dataKey}))
+	}
+	p := opener(t, secrets.Options{Env: env{}.get, AllowedKeys: []string{"hc_vault=" + vault.URL + "/v1/sops/keys/first"}})
+	vault.dataKey = []byte(strings.Repeat("x", 32)) // which does not open them
+	requireReason(t, p, string(file("vault:v1:CCCC", plainFile)), secrets.Changed)
+	vault.dataKey = dataKey
+
+	var group sync.WaitGroup
+	for i := range 50 {
+		data := file("vault:v1:AAAA", strings.Replace(plainFile, "lab", fmt.Sprint("lab", i), 1))
+		group.Go(func() {
+			values, _, err := p.Open(context.Background(), fmt.Sprintf("%d.yaml", i), data)
+			if err != nil || len(values) != len(plainValues) {
+				t.Errorf("%d values, %v", len(values), err)
+			}
+		})
+	}
+	group.Wait()
+	_, requests := vault.heard()
+	require.Len(t, requests, 2)
+	_, _, err := p.Open(context.Background(), "other.yaml", file("vault:v1:BBBB", plainFile))
+	require.NoError(t, err)
+	_, requests = vault.heard()
+	require.Len(t, requests, 3)
+	requireHidden(t, []string{string(dataKey)}, p)
 }
 
 func TestRunsNoProgramForAgeKeys(t *testing.T) {

@@ -62,6 +62,7 @@ type Opener struct {
 	keysOnce sync.Once
 	keyring  *keyring
 	gnupg    gnupg
+	opened   opened
 }
 
 // New returns an Opener. The error says which of AllowedKeys is malformed.
@@ -151,7 +152,7 @@ func (p *Opener) decrypt(ctx context.Context, file string, data []byte, b *block
 	}
 	tree.FilePath = file
 	p.keys()
-	keys := &service{ctx: ctx, keyring: p.keyring, gnupg: p.gnupg, allowed: p.allowed}
+	keys := &service{ctx: ctx, keyring: p.keyring, gnupg: p.gnupg, allowed: p.allowed, opened: &p.opened}
 	dataKey, err := tree.Metadata.GetDataKeyWithKeyServices(
 		[]keyservice.KeyServiceClient{keyservice.NewCustomLocalClient(keys)}, sops.DefaultDecryptionOrder)
 	if ctx.Err() != nil {

@@ -22,6 +22,7 @@ type service struct {
 	keyring *keyring
 	gnupg   gnupg
 	allowed map[string]bool
+	opened  *opened // of all files
 
 	mu    sync.Mutex
 	tried bool // a key was there and did not open the file
@@ -31,23 +32,26 @@ var errNoKey = errors.New("no key")
 
 // Decrypt opens the data key of a file, or its share of it.
 func (s *service) Decrypt(_ context.Context, req *keyservice.DecryptRequest) (*keyservice.DecryptResponse, error) {
-	plain, err := []byte(nil), errNoKey
-	switch k := req.GetKey().GetKeyType().(type) {
-	case *keyservice.Key_AgeKey:
-		plain, err = s.age(k.AgeKey, req.Ciphertext)
-	case *keyservice.Key_PgpKey:
-		plain, err = s.pgp(k.PgpKey, req.Ciphertext)
-	default:
-		if !s.allowed[address(req.Key)] {
-			return nil, errNoKey
-		}
-		s.used()
-		return keyservice.Server{}.Decrypt(s.ctx, req)
-	}
+	plain, err := s.opened.once(req, func() ([]byte, error) { return s.ask(req) })
 	if err != nil {
 		return nil, err
 	}
 	return &keyservice.DecryptResponse{Plaintext: plain}, nil
+}
+
+func (s *service) ask(req *keyservice.DecryptRequest) ([]byte, error) {
+	switch k := req.GetKey().GetKeyType().(type) {
+	case *keyservice.Key_AgeKey:
+		return s.age(k.AgeKey, req.Ciphertext)
+	case *keyservice.Key_PgpKey:
+		return s.pgp(k.PgpKey, req.Ciphertext)
+	}
+	if !s.allowed[address(req.Key)] {
+		return nil, errNoKey
+	}
+	s.used()
+	answer, err := keyservice.Server{}.Decrypt(s.ctx, req)
+	return answer.GetPlaintext(), err
 }
 
 func (s *service) used() {

@@ -47,13 +47,13 @@ func TestAddressesAreTheSameOnBothSidesOfSops(t *testing.T) {
 		require.Equal(t, want, address(c.asked))
 		require.Equal(t, want, c.block.kind+"="+c.block.address())
 
-		s := &service{ctx: context.Background(), keyring: &keyring{}, allowed: map[string]bool{want + "/other": true}}
+		s := &service{ctx: context.Background(), keyring: &keyring{}, allowed: map[string]bool{want + "/other": true}, opened: &opened{}}
 		_, err := s.Decrypt(context.Background(), &keyservice.DecryptRequest{Key: c.asked})
 		require.ErrorIs(t, err, errNoKey)
 		_, err = s.Encrypt(context.Background(), &keyservice.EncryptRequest{Key: c.asked})
 		require.Error(t, err)
 	}
-	s := &service{ctx: context.Background(), keyring: &keyring{}}
+	s := &service{ctx: context.Background(), keyring: &keyring{}, opened: &opened{}}
 	_, err := s.Decrypt(context.Background(), &keyservice.DecryptRequest{})
 	require.ErrorIs(t, err, errNoKey)
 }
