@@ -115,6 +115,7 @@ type SecretChange struct {
 	Name   string
 	Why    string // "new": sent on create, or when a manifest starts to declare it; "changed": in Git; "needed": by another change; "asked": --send-secrets asked for it
 	Sealed bool   // not decrypted: it can be planned, not applied
+	Again  bool   // the same ciphertext was applied before
 }
 
 // Plan is the ordered steps that lead from live to desired. It is a value used

@@ -193,7 +193,7 @@ func (d *differing) creation(o *Object) *Change {
 		case !declared:
 		case f.WriteOnly:
 			if _, ok := v.(Secret); ok {
-				change.Secrets = append(change.Secrets, secretChange(f, v, "new"))
+				change.Secrets = append(change.Secrets, secretChange(f, v, "new", SecretState{}))
 				sent[f.Name] = true
 				d.out.Secrets = append(d.out.Secrets, SecretState{Object: o, Field: f.Name, Status: "new", Sent: true})
 			}

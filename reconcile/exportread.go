@@ -55,7 +55,7 @@ func (e *exporting) read() error {
 		}
 		return e.streamed[q.Kind]
 	})
-	e.reading = &reading{set: e.set, server: e.server, rows: map[string][]Row{}, coverage: map[string]Coverage{}}
+	e.reading = newReading(e.set, e.server)
 	if err := e.reading.all(e.ctx, queries); err != nil {
 		return err
 	}

@@ -160,8 +160,9 @@ func (r *reading) beside(ctx context.Context, read func() error) (instance Insta
 	named := make(chan error, 1)
 	go func() {
 		var err error
+		defer func() { named <- err }()
+		defer Recovered(&err)
 		instance, err = r.server.Instance(ctx)
-		named <- err
 	}()
 	failed := read()
 	return instance, cmp.Or(<-named, failed)

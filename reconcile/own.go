@@ -329,17 +329,18 @@ func (w *owning) retarget(c *Change) {
 	w.diags = append(w.diags, Diagnostic{Severity: Error, Trouble: Policy, Code: "retargeted-credentials",
 		Pos: o.fieldPos(first), Object: o.String(), Field: first,
 		Summary: fmt.Sprintf("a new %s would send the stored credentials somewhere else", strings.Join(moved, ", ")),
-		Detail: fmt.Sprintf("if that is meant, allow it with --allow-retarget %s/%s, or send all its secrets anew (%s)",
+		Detail: fmt.Sprintf("if that is meant, allow it with --allow-retarget %s/%s, or give all its secrets new values (%s)",
 			o.Kind.Name, o.Display(), strings.Join(writeOnlyFields(o.Kind), ", "))})
 }
 
 // sendsAllSecrets reports whether every write-only field of the kind is sent
-// anew. A kind without any has nothing to lose. A field that an update finds new
-// in the manifests does not count: it may be one that they gave up before, and
-// the ciphertext an old one.
+// anew. A kind without any has nothing to lose. What was applied before does not
+// count, though it is asked for: whoever changed the address need not have the
+// key. Nor does a field that an update finds new in the manifests: it may be one
+// that they gave up before, and the ciphertext an old one.
 func sendsAllSecrets(c *Change) bool {
 	for _, name := range writeOnlyFields(c.Object().Kind) {
-		if !slices.ContainsFunc(c.Secrets, func(s SecretChange) bool { return s.Name == name && (s.Why != "new" || c.Live == nil) }) {
+		if !slices.ContainsFunc(c.Secrets, func(s SecretChange) bool { return s.Name == name && (s.Why != "new" && !s.Again || c.Live == nil) }) {
 			return false
 		}
 	}

@@ -264,6 +264,11 @@ func TestStoredCredentialsAreNotPointedElsewhere(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, diags.Errors())
 	require.Empty(t, anew.Steps[0].Risks, "all its secrets are sent anew")
+	asked := owned()
+	asked.SendSecrets = []reconcile.SecretSelection{{}}
+	require.Contains(t, plan(t, set, m, door("there", "ENC[1]"), asked), "refused: retargeted-credentials",
+		"whoever moved the domain need not have had the key")
+	require.NotContains(t, plan(t, set, m, door("there", "ENC[2]"), asked), "refused: retargeted-credentials")
 	o := owned()
 	o.Ownership.AllowRetarget = []reconcile.Selection{{Kind: "Door", Key: "d"}}
 	require.NotContains(t, plan(t, set, m, door("there", "ENC[1]"), o), "refused: retargeted-credentials")

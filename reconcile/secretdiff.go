@@ -34,7 +34,7 @@ func (d *differing) secrets(change *Change, old Marker, claim claim, ignored []s
 			continue
 		case why != "":
 			d.own.older(o, f, v, old)
-			change.Secrets = append(change.Secrets, secretChange(f, v, why))
+			change.Secrets = append(change.Secrets, secretChange(f, v, why, state))
 			state.Sent, sent[f.Name] = true, true
 		case state.Status == "unknown" && d.own.AcceptSecrets:
 			sent[f.Name] = true
@@ -119,7 +119,7 @@ func (d *differing) needed(change *Change) []string {
 	return names
 }
 
-func secretChange(f *schema.Field, v any, why string) SecretChange {
+func secretChange(f *schema.Field, v any, why string, state SecretState) SecretChange {
 	s, ok := v.(Secret)
-	return SecretChange{Name: f.Name, Why: why, Sealed: ok && s.Sealed()}
+	return SecretChange{Name: f.Name, Why: why, Sealed: ok && s.Sealed(), Again: state.Status == "unchanged"}
 }

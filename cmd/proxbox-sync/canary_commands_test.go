@@ -36,6 +36,7 @@ var argumentsOf = map[string][][]string{
 	"drift":      {{"--owner", "prod", "FILE"}},
 	"init":       {{}, {"--auto-approve"}},
 	"export":     {{"--all", "--out", "EXPORT"}, {"--all", "--out", "EXPORT"}},
+	"restore":    {{"--drill", "FILE"}, {"--auto-approve", "FILE"}, {"FILE"}},
 	"get":        {{"ProxmoxEndpoint"}, {"NetBoxEndpoint"}, {"FastAPIEndpoint"}, {"PluginSettings"}},
 	"doctor":     {{}},
 	"schema":     {{}, {"ProxmoxEndpoint"}},

@@ -29,19 +29,25 @@ import (
 )
 
 // attacked are the commands that every hostile repository is given to.
-var attacked = [][]string{
-	{"validate"},
-	{"plan"},
-	{"apply", "--auto-approve"},
-	{"export", "--all", "--out", "m"},
+var attacked = []struct {
+	name string
+	args []string
+}{
+	{"validate", []string{"validate"}},
+	{"plan", []string{"plan"}},
+	{"drill", []string{"restore", "--drill"}},
+	{"apply", []string{"apply", "--auto-approve"}},
+	{"restore", []string{"restore", "--auto-approve"}},
+	{"export", []string{"export", "--all", "--out", "m"}},
 }
 
 // TestHostile runs the corpus of testdata/hostile: a repository each that
 // strangers wrote, in the folder repo, with the whole program. Beside the
 // commands of TestScripts the cases know
 //
-//	attack [-writes] [-reports]  runs each of the commands above and prints how it
-//	                    ended. With -writes apply may write what the manifests say;
+//	attack [-writes] [-restores] [-reports]  runs each of the commands above and
+//	                    prints how it ended. With -writes apply and restore may
+//	                    write what the manifests say, with -restores restore alone;
 //	                    with -reports every form of report is made as well
 //	fifo FILE           makes one
 //	flood FILE TEXT N   adds this text N times to a file
@@ -141,11 +147,13 @@ func newHostile(env *testscript.Env) error {
 }
 
 func hostileAttack(ts *testscript.TestScript, neg bool, args []string) {
-	writes, reports := false, false
+	writes, restores, reports := false, false, false
 	for _, arg := range args {
 		switch arg {
 		case "-writes":
 			writes = true
+		case "-restores":
+			restores = true
 		case "-reports":
 			reports = true
 		default:
@@ -153,18 +161,18 @@ func hostileAttack(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	if neg {
-		ts.Fatalf("usage: attack [-writes] [-reports]")
+		ts.Fatalf("usage: attack [-writes] [-restores] [-reports]")
 	}
 	w := ts.Value(worldOfHostile{}).(*hostileWorld)
 	repo := ts.MkAbs(".")
 	for _, command := range attacked {
-		if reports && command[0] != "validate" {
+		if reports && command.name != "validate" {
 			for _, form := range render.Formats() {
 				w.run(ts, repo, []string{"plan", "--format", form}, false)
 			}
 		}
-		code, text := w.run(ts, repo, command, writes && command[0] == "apply")
-		_, _ = fmt.Fprintf(ts.Stdout(), "%s: exit %d\n%s", command[0], code, text)
+		code, text := w.run(ts, repo, command.args, writes && command.name == "apply" || (writes || restores) && command.name == "restore")
+		_, _ = fmt.Fprintf(ts.Stdout(), "%s: exit %d\n%s", command.name, code, text)
 	}
 }
 
@@ -280,7 +288,7 @@ func (w *hostileWorld) why(stdout, stderr string) string {
 	}
 	if len(out) == 0 {
 		for line := range strings.Lines(w.replaced.Replace(stdout)) {
-			if regexp.MustCompile(`^(OK|Plan|Apply|No changes|Exported)\b`).MatchString(line) {
+			if regexp.MustCompile(`^(OK|Plan|Apply|Restore|Drill|No changes|Exported)\b`).MatchString(line) {
 				out = []string{"  " + strings.TrimRight(line, "\n")}
 			}
 		}
