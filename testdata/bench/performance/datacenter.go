@@ -28,7 +28,8 @@ type table struct {
 	ids        []any
 }
 
-// datacenter is some four hundred objects of twelve kinds. What follows the first
+// datacenter is some four hundred objects of all kinds whose writes make the server
+// call nobody. What follows the first
 // tag in every name keeps runs apart.
 func datacenter(tag string) []*table {
 	make1 := func(kind, path string, n int, make func(i int) row) *table {
@@ -41,6 +42,8 @@ func datacenter(tag string) []*table {
 	name := func(what string, i int) string { return fmt.Sprintf("%s-%s%d", tag, what, i) }
 	const plugin = "plugins/proxbox/"
 	tags := make1("Tag", "extras/tags", 5, func(i int) row { return row{fields: object{"slug": name("tag", i), "name": name("tag", i)}} })
+	sites := make1("Site", "dcim/sites", 10, func(i int) row { return row{fields: object{"slug": name("site", i), "name": name("site", i)}} })
+	tenants := make1("Tenant", "tenancy/tenants", 5, func(i int) row { return row{fields: object{"slug": name("tenant", i), "name": name("tenant", i)}} })
 	types := make1("ClusterType", "virtualization/cluster-types", 1, func(i int) row { return row{fields: object{"slug": name("type", i), "name": name("type", i)}} })
 	clusters := make1("Cluster", "virtualization/clusters", 4, func(i int) row {
 		return row{object{"name": name("cluster", i)}, map[string]ref{"type": {types, 0}}}
@@ -68,8 +71,8 @@ func datacenter(tag string) []*table {
 		return row{object{"name": name("store", i), "storage_type": "dir", "content": "images"}, map[string]ref{"cluster": {clusters, i % 4}}}
 	})
 	backups := make1("VMBackup", plugin+"backups", 60, func(i int) row {
-		return row{object{"subtype": "vm", "format": "zst", "volume_id": name("volume", i), "vmid": 100 + i},
-			map[string]ref{"storage": {storage, i}, "virtual_machine": {machines, i}}}
+		return row{object{"storage": name("store", i), "subtype": "vm", "format": "zst", "volume_id": name("volume", i), "vmid": 100 + i},
+			map[string]ref{"proxmox_storage": {storage, i}, "virtual_machine": {machines, i}}}
 	})
 	snapshots := make1("VMSnapshot", plugin+"snapshots", 60, func(i int) row {
 		return row{object{"vmid": 100 + i, "name": name("snapshot", i), "node": "pve", "subtype": "qemu", "status": "active"},
@@ -82,7 +85,11 @@ func datacenter(tag string) []*table {
 	routines := make1("BackupRoutine", plugin+"backup-routines", 10, func(i int) row {
 		return row{object{"job_id": name("job", i), "selection": []any{100 + i}}, of(nil)}
 	})
-	return []*table{tags, types, clusters, machines, endpoints, proxmox, nodes, storage, backups, snapshots, history, routines}
+	replications := make1("Replication", plugin+"replications", 20, func(i int) row {
+		return row{object{"replication_id": name("replication", i), "guest": 100 + i, "jobnum": i, "target": "pve2", "job_type": "local"},
+			of(map[string]ref{"virtual_machine": {machines, i}, "proxmox_node": {nodes, i}})}
+	})
+	return []*table{tags, sites, tenants, types, clusters, machines, endpoints, proxmox, nodes, storage, backups, snapshots, history, routines, replications}
 }
 
 // manifest writes all tables into one file. A reference is the map of what a
@@ -216,7 +223,7 @@ func (x *scene) clear(tables []*table) error {
 	for i := len(tables) - 1; i >= 0; i-- {
 		t := tables[i]
 		var page struct{ Results []object }
-		if err := x.ask(http.MethodGet, t.path+"?limit=1000&fields=id,name,slug,volume_id,upid,job_id", nil, &page); err != nil {
+		if err := x.ask(http.MethodGet, t.path+"?limit=1000&fields=id,name,slug,volume_id,upid,job_id,replication_id", nil, &page); err != nil {
 			return err
 		}
 		var ids []object
