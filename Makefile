@@ -74,12 +74,13 @@ lint: ## Check formatting, vet, what is formatted, and the shell scripts' syntax
 	@for script in .ci/run $$(git ls-files '*.sh'); do bash -n "$$script"; done
 
 .PHONY: bench
-bench: ## Measure: benchmarks, size, start time, the marker on a NetBox that is up
+bench: ## Measure: benchmarks, size, start time, and on a NetBox that is up the marker, the limit and rivals
 	@for package in $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -r -n 1 dirname | sort -u); do \
 		go test -run '^$$' -bench . -benchmem "$$package"; \
 	done
 	@testdata/bench/figures.sh
 	@testdata/bench/marker.sh
+	@testdata/bench/performance.sh
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (20s)

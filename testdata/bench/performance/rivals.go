@@ -40,7 +40,8 @@ func rivals(s *server, v1, binary, python string, n, ansible int) (contests []*C
 		if err := os.WriteFile(file, vars, 0o600); err != nil {
 			return err
 		}
-		m, err := measured(x.dir, env, filepath.Join(filepath.Dir(python), "ansible-playbook"), "-i", "localhost,", "-c", "local", "-e", "@"+file, filepath.Join(scripts, "ansible.yml"))
+		m, err := measured(x.dir, env, filepath.Join(filepath.Dir(python), "ansible-playbook"), "-i", "localhost,", "-c", "local",
+			"-e", "ansible_python_interpreter="+python, "-e", "@"+file, filepath.Join(scripts, "ansible.yml"))
 		if err == nil {
 			c.other(fmt.Sprintf("Ansible's uri module in a loop (%d objects, counted for %d)", ansible, n), m.Seconds*float64(n)/float64(ansible))
 		}
