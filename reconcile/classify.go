@@ -35,7 +35,7 @@ func (c *Change) lookedAt() []string {
 		if _, ok := c.Live.Fields[customFields]; ok {
 			names = append(names, customFields)
 		}
-		return append(names, c.Live.Kind.Resource.Key...)
+		return append(append(names, c.Live.Kind.Resource.Key...), c.managed...)
 	}
 	for _, fc := range c.Fields {
 		names = append(names, fc.Field.Name)

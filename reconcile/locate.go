@@ -221,14 +221,16 @@ func (a *applying) locateUpdate(c *Change, row Row) standing {
 }
 
 // locateDelete: gone is done. One that is still there may be deleted only while
-// it is what the plan saw: the same key and the same marker.
+// it is what the plan saw: the same key, the same marker, the same managed fields.
+// One that was not read, since the object changed while it was planned, is not that.
 func (a *applying) locateDelete(c *Change, row Row, found bool) standing {
 	if !found {
 		return after
 	}
 	for _, name := range c.lookedAt() {
 		f := c.Live.Kind.Field(name)
-		if canonical(f, a.wireValue(f, c.Live.Fields[name])) != canonical(f, row.Fields[name]) {
+		seen, read := c.Live.Fields[name]
+		if !read || canonical(f, a.wireValue(f, seen)) != canonical(f, row.Fields[name]) {
 			return elsewhere
 		}
 	}
