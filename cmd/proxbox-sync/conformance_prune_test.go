@@ -117,6 +117,40 @@ func TestConformancePruneTakesOrphansOfThisOwnerOnly(t *testing.T) {
 	})
 }
 
+// Somebody changes one and touches another of the objects that a plan deletes, after
+// it was planned: alone, where the server's ETag tells, and in a batch.
+func TestConformanceADeleteTakesNothingThatChangedSinceItWasPlanned(t *testing.T) {
+	eachServer(t, func(t *testing.T, w *world) {
+		w.marking(t)
+		m := w.maker(t)
+		cluster := m.target(w.set.Kind("Cluster"), 0)
+		for _, n := range []int{1, 4} {
+			s, things := w.story(t), slices.Clone(m.order)
+			for i := range n {
+				things = append(things, w.named("ProxmoxStorage", map[string]any{"cluster": cluster, "name": fmt.Sprintf("%s-%d-%d", w.tag, n, i), "storage_type": "dir", "path": "/here"}))
+			}
+			// What stays, since the last object of a kind is never pruned.
+			left := append(slices.Clone(m.order), w.named("ProxmoxStorage", map[string]any{"cluster": cluster, "name": w.tag + "stays", "storage_type": "dir"}))
+			s.owned(t, w.owner(), append(things, left[len(left)-1])...)
+			plan, diags, err := s.plan(w.owner(pruning), left...)
+			require.NoError(t, err)
+			require.Empty(t, diags.Errors())
+			require.Len(t, plan.Steps, n)
+			stores := things[len(m.order):]
+			at := func(i int) string { return fmt.Sprintf("%s/%d", w.path(t, stores[i].kind), stores[i].row) }
+			w.must(t, http.MethodPatch, at(0), map[string]any{"path": "/precious"})
+			if n > 1 {
+				w.must(t, http.MethodPatch, at(1), map[string]any{"shared": true})
+			}
+			report := reconcile.Apply(t.Context(), plan, s.server, reconcile.ApplyOptions{})
+			require.Equal(t, 1, report.Count(reconcile.Conflicted))
+			require.Equal(t, n-1, report.Count(reconcile.Applied))
+			require.Equal(t, "/precious", w.shown(t, stores[0].kind, stores[0].row)["path"])
+			w.must(t, http.MethodDelete, at(0), nil)
+		}
+	})
+}
+
 func TestConformanceRenamedOutsideIsRenamedBack(t *testing.T) {
 	eachServer(t, func(t *testing.T, w *world) {
 		w.marking(t)
