@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime/debug"
 	"slices"
 
 	"proxbox-sync/reconcile"
@@ -16,6 +17,10 @@ const (
 	keyOptional needKey = false // its secrets stay sealed
 	keyRequired needKey = true  // it is an error
 )
+
+// manyDocuments is from how many on garbage is collected twice as often as usual:
+// it takes a tenth to a quarter more computing, and less memory by as much.
+const manyDocuments = 20_000
 
 // documents reads the manifests that the arguments or the project file name.
 func (a *app) documents(f manifestFlags, p *project, key needKey) ([]reconcile.Document, reconcile.Diagnostics, error) {
@@ -42,6 +47,9 @@ func (a *app) documents(f manifestFlags, p *project, key needKey) ([]reconcile.D
 		return nil, nil, usagef("--allow-key: %w", err)
 	}
 	docs, list := manifest.Load(a.ctx, paths, options)
+	if len(docs) >= manyDocuments && a.env.Get("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 	if err := a.ctx.Err(); err != nil {
 		return nil, nil, fmt.Errorf("reading the manifests: %w", err)
 	}
