@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 
@@ -53,7 +54,42 @@ func (a *app) documents(f manifestFlags, p *project, key needKey) ([]reconcile.D
 	if err := a.ctx.Err(); err != nil {
 		return nil, nil, fmt.Errorf("reading the manifests: %w", err)
 	}
+	if err := a.sparesManifests(docs, list); err != nil {
+		return nil, nil, err
+	}
 	return docs, append(list, checked.found...).Sorted(), nil
+}
+
+// sparesManifests refuses to write a result over a file that was read. Nothing is
+// written then, not even why.
+func (a *app) sparesManifests(docs []reconcile.Document, list reconcile.Diagnostics) error {
+	outputs := map[string]string{} // flag by file
+	for _, t := range a.report.targets {
+		outputs[t.file] = "--report " + t.format + "=" + t.file
+	}
+	outputs[a.report.plan] = "--out " + a.report.plan
+	delete(outputs, "")
+	delete(outputs, "-")
+	if len(outputs) == 0 {
+		return nil
+	}
+	files := map[string]bool{}
+	for _, d := range docs {
+		files[d.Pos.File] = true
+	}
+	for _, d := range list {
+		files[d.Pos.File] = true
+	}
+	delete(files, "")
+	for _, out := range slices.Sorted(maps.Keys(outputs)) {
+		for file := range files {
+			if sameFile(out, file) {
+				a.report.targets = nil
+				return usagef("%s: that file is one of the manifests; write to another one", outputs[out])
+			}
+		}
+	}
+	return nil
 }
 
 // opener returns the function by which manifests get their secrets opened.

@@ -30,6 +30,7 @@ type reporting struct {
 	format  string // of standard output
 	taken   bool   // standard output is somebody else's
 	targets []reportTarget
+	plan    string // where the plan is saved, "" for nowhere
 	owner   string // as far as the run knows it by now
 	shown   bool   // standard output has the result
 	saved   bool   // the files have it
