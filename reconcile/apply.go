@@ -19,6 +19,10 @@ type ApplyOptions struct {
 	WithoutRefused bool
 }
 
+// sentAtOnce is how many steps are turned into what goes over the wire at a time:
+// many requests' worth, and of a hundred thousand not all.
+const sentAtOnce = 10_000
+
 // attempts bounds how often a step is sent whose fate had to be looked up.
 const attempts = 3
 
@@ -125,6 +129,15 @@ func (a *applying) group(steps []*Step) {
 	if op == OpCreate {
 		steps = a.stillMissing(kind, steps)
 	}
+	for some := range slices.Chunk(steps, sentAtOnce) {
+		if a.err != nil || a.ctx.Err() != nil {
+			return
+		}
+		a.send(kind, op, some)
+	}
+}
+
+func (a *applying) send(kind *schema.Kind, op Operation, steps []*Step) {
 	round := make([]sent, len(steps))
 	for i, s := range steps {
 		round[i].step = s

@@ -185,7 +185,7 @@ func (d *differing) rowsOfKey(o *Object) []RowID {
 }
 
 func (d *differing) creation(o *Object) *Change {
-	change := &Change{Action: Create, Desired: o, namesakes: d.rowsOfKey(o)}
+	change := &Change{Action: Create, Desired: o, namesakes: d.rowsOfKey(o), Fields: make([]FieldChange, 0, len(o.Fields))}
 	sent := map[string]bool{}
 	for _, f := range o.Kind.Fields {
 		v, declared := o.Fields[f.Name]

@@ -261,7 +261,7 @@ func (s *Step) Record() RecordStep {
 	o := c.Object()
 	out := RecordStep{Index: s.Index, Actions: s.actions(), Kind: o.Kind.Name, Key: o.Display(), Wave: s.Wave, Needs: s.Needs,
 		Deferred: s.Deferred, Risks: s.Risks, Released: c.Released, RenamedFrom: c.RenamedFrom, RenamedOutside: c.RenamedOutside,
-		BeforeSensitive: map[string]bool{}, AfterSensitive: map[string]bool{}, Fields: []RecordField{}}
+		BeforeSensitive: map[string]bool{}, AfterSensitive: map[string]bool{}, Fields: make([]RecordField, 0, len(c.Fields))}
 	if c.Live != nil {
 		out.ID = int64(c.Live.Row)
 	}

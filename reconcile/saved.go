@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -21,13 +22,13 @@ func (p *Plan) manifestsDigest() string {
 	}
 	h := sha256.New()
 	for _, kind := range sortedKeys(p.desired.Objects) {
-		lines := make([]string, 0, len(p.desired.Objects[kind]))
+		sums := make([][sha256.Size]byte, 0, len(p.desired.Objects[kind])) // the texts of a hundred thousand take 60 MB
 		for _, o := range p.desired.Objects[kind] {
-			lines = append(lines, o.meaning())
+			sums = append(sums, sha256.Sum256([]byte(o.meaning())))
 		}
-		slices.Sort(lines)
-		for _, line := range lines {
-			_, _ = fmt.Fprintf(h, "%s\x00%s\x00", kind, line)
+		slices.SortFunc(sums, func(a, b [sha256.Size]byte) int { return bytes.Compare(a[:], b[:]) })
+		for _, sum := range sums {
+			_, _ = fmt.Fprintf(h, "%s\x00%x\x00", kind, sum)
 		}
 	}
 	p.digested = hex.EncodeToString(h.Sum(nil))

@@ -91,6 +91,7 @@ type demo struct {
 	docs    []reconcile.Document
 	options reconcile.PlanOptions
 	chapter int
+	above   string // the folder that holds the manifests' one, with a slash: not shown
 }
 
 // start begins the sandbox and connects to it.
@@ -130,6 +131,7 @@ func (d *demo) load(dir string) error {
 		return err
 	}
 	paths := []string{dir}
+	d.above = filepath.ToSlash(filepath.Dir(abs)) + "/"
 	d.options.Ownership.Owner, d.options.Lint.WarningsOnly = demoOwner, true
 	if _, err := os.Lstat(filepath.Join(abs, projectName)); err == nil {
 		p, err := readProject(abs, filepath.Join(abs, projectName), abs)
@@ -250,6 +252,13 @@ func (d *demo) plan(most int) (*reconcile.Plan, error) {
 	plan, list, err := reconcile.MakePlan(d.app.ctx, d.set, d.client, d.docs, d.options)
 	if err := failed(list, err); err != nil {
 		return nil, err
+	}
+	for i := range plan.Diagnostics {
+		x := &plan.Diagnostics[i]
+		x.Pos.File = strings.TrimPrefix(x.Pos.File, d.above)
+		for j := range x.Related {
+			x.Related[j].Pos.File = strings.TrimPrefix(x.Related[j].Pos.File, d.above)
+		}
 	}
 	var b bytes.Buffer
 	if err := d.app.showPlan(&b, plan, d.app.style()); err != nil {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"runtime/debug"
 	"slices"
 
 	"proxbox-sync/reconcile"
@@ -16,6 +18,10 @@ const (
 	keyOptional needKey = false // its secrets stay sealed
 	keyRequired needKey = true  // it is an error
 )
+
+// manyDocuments is from how many on garbage is collected twice as often as usual:
+// it takes a tenth to a quarter more computing, and less memory by as much.
+const manyDocuments = 20_000
 
 // documents reads the manifests that the arguments or the project file name.
 func (a *app) documents(f manifestFlags, p *project, key needKey) ([]reconcile.Document, reconcile.Diagnostics, error) {
@@ -42,10 +48,48 @@ func (a *app) documents(f manifestFlags, p *project, key needKey) ([]reconcile.D
 		return nil, nil, usagef("--allow-key: %w", err)
 	}
 	docs, list := manifest.Load(a.ctx, paths, options)
+	if len(docs) >= manyDocuments && a.env.Get("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 	if err := a.ctx.Err(); err != nil {
 		return nil, nil, fmt.Errorf("reading the manifests: %w", err)
 	}
+	if err := a.sparesManifests(docs, list); err != nil {
+		return nil, nil, err
+	}
 	return docs, append(list, checked.found...).Sorted(), nil
+}
+
+// sparesManifests refuses to write a result over a file that was read. Nothing is
+// written then, not even why.
+func (a *app) sparesManifests(docs []reconcile.Document, list reconcile.Diagnostics) error {
+	outputs := map[string]string{} // flag by file
+	for _, t := range a.report.targets {
+		outputs[t.file] = "--report " + t.format + "=" + t.file
+	}
+	outputs[a.report.plan] = "--out " + a.report.plan
+	delete(outputs, "")
+	delete(outputs, "-")
+	if len(outputs) == 0 {
+		return nil
+	}
+	files := map[string]bool{}
+	for _, d := range docs {
+		files[d.Pos.File] = true
+	}
+	for _, d := range list {
+		files[d.Pos.File] = true
+	}
+	delete(files, "")
+	for _, out := range slices.Sorted(maps.Keys(outputs)) {
+		for file := range files {
+			if sameFile(out, file) {
+				a.report.targets = nil
+				return usagef("%s: that file is one of the manifests; write to another one", outputs[out])
+			}
+		}
+	}
+	return nil
 }
 
 // opener returns the function by which manifests get their secrets opened.

@@ -46,6 +46,7 @@ func (c *planCommand) Run(a *app) error {
 	if err := a.beginReports(c.reportFlags, c.Out == "-", c.Out); err != nil {
 		return err
 	}
+	a.report.plan = c.Out
 	until, err := c.until(time.Now())
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ type reporting struct {
 	format  string // of standard output
 	taken   bool   // standard output is somebody else's
 	targets []reportTarget
+	plan    string // where the plan is saved, "" for nowhere
 	owner   string // as far as the run knows it by now
 	shown   bool   // standard output has the result
 	saved   bool   // the files have it
@@ -189,16 +190,7 @@ func appendFile(file string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// planDocument is a plan as it is shown and saved.
-func (a *app) planDocument(plan *reconcile.Plan, code exitCode) (*render.PlanDocument, error) {
-	return render.NewPlanDocument(a.record(plan), plan.Diagnostics, int(code))
-}
-
 // showPlan writes a plan as text.
 func (a *app) showPlan(w io.Writer, plan *reconcile.Plan, style render.Style) error {
-	d, err := a.planDocument(plan, exitDone)
-	if err != nil {
-		return err
-	}
-	return render.Write(w, "text", d, style)
+	return render.PlanText(w, a.record(plan), plan.Diagnostics, style)
 }

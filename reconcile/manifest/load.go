@@ -89,7 +89,11 @@ func Load(ctx context.Context, paths []string, o Options) ([]reconcile.Document,
 	}
 	_ = group.Wait() // the functions return no error
 
-	docs, diags := []reconcile.Document(nil), found.diags
+	all := 0
+	for _, r := range results {
+		all += len(r.docs)
+	}
+	docs, diags := make([]reconcile.Document, 0, all), found.diags
 	for _, r := range results {
 		docs = append(docs, r.docs...)
 		diags = append(diags, r.diags...)

@@ -58,7 +58,8 @@ func (f *file) node(n *yaml.Node) *reconcile.Node {
 // own entries, which win over it; positions stay those of the text.
 func (f *file) mapping(n *yaml.Node) *reconcile.Node {
 	out := &reconcile.Node{Pos: f.at(n), Shape: reconcile.Mapping}
-	have := map[string]bool{}
+	out.Members = make([]reconcile.Member, 0, len(n.Content)/2)
+	have := make(map[string]bool, len(n.Content)/2)
 	var merges []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]

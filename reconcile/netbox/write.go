@@ -98,7 +98,7 @@ type sending struct {
 	target  *target
 	results chan result
 	halted  atomic.Bool // by what concerns every write
-	told    sync.Map    // the indexes that have an outcome
+	told    []bool      // which have an outcome; each is its batch's own
 }
 
 // over reports whether nothing more is to be sent. What has no outcome then was
@@ -109,7 +109,7 @@ func (s *sending) emit(index int, o reconcile.Outcome, stop error) {
 	if stop != nil {
 		s.halted.Store(true)
 	}
-	s.told.Store(index, true)
+	s.told[index] = true
 	s.results <- result{index, o, stop}
 }
 
@@ -124,7 +124,7 @@ func (s *sending) guarded(batch []item) {
 		return
 	}
 	for _, x := range batch {
-		if _, told := s.told.Load(x.index); !told {
+		if !s.told[x.index] {
 			s.emit(x.index, reconcile.Outcome{Verdict: reconcile.Uncertain, Err: crash}, crash)
 		}
 	}
@@ -141,7 +141,7 @@ func (c *Client) spread(
 	}
 	t.room.Store(maxBatchBytes)
 	t.most.Store(int64(c.sizeFor(len(list))))
-	s := &sending{Client: c, ctx: ctx, target: t, results: make(chan result)}
+	s := &sending{Client: c, ctx: ctx, target: t, results: make(chan result), told: make([]bool, len(list))}
 	work := make(chan []item)
 	var wg sync.WaitGroup
 	for range workers {

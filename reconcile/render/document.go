@@ -93,9 +93,14 @@ func (f *Failure) page() *page {
 // tie notes in each diagnostic which steps are about the same object.
 func tie(list []diagnostic, steps []reconcile.RecordStep) {
 	index := map[string][]int{}
+	for i := range list {
+		index[list[i].Object] = nil
+	}
 	for i := range steps {
 		title := steps[i].Title()
-		index[title] = append(index[title], i)
+		if at, named := index[title]; named {
+			index[title] = append(at, i)
+		}
 	}
 	for i := range list {
 		list[i].Steps = slices.Clone(index[list[i].Object])

@@ -113,12 +113,23 @@ func (d *PlanDocument) sum() (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
+// PlanText writes a plan as text, for somebody to look at. There is no checksum
+// then: for that one the whole plan is put into JSON.
+func PlanText(w io.Writer, record *reconcile.Record, list reconcile.Diagnostics, s Style) error {
+	return Write(w, "text", barePlan(record, list, 0), s)
+}
+
+func barePlan(record *reconcile.Record, list reconcile.Diagnostics, exitCode int) *PlanDocument {
+	d := &PlanDocument{head: ended(PlanFormat, list, exitCode), Record: record}
+	tie(d.Diagnostics, record.Steps)
+	return d
+}
+
 // NewPlanDocument makes the form of a plan. exitCode is what the command ends
 // with, 0 also where that says only that there are changes; a plan that policy
 // refuses has another one.
 func NewPlanDocument(record *reconcile.Record, list reconcile.Diagnostics, exitCode int) (*PlanDocument, error) {
-	d := &PlanDocument{head: ended(PlanFormat, list, exitCode), Record: record}
-	tie(d.Diagnostics, record.Steps)
+	d := barePlan(record, list, exitCode)
 	var err error
 	d.Checksum, err = d.sum()
 	return d, err
