@@ -2,6 +2,8 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -162,9 +164,25 @@ func sharedKey(o *Object, fields []string) (key string, ok bool) {
 		if v == nil || v == "" {
 			return "", false
 		}
+		if ref, ok := v.(Selector); ok {
+			v = withoutMasks(ref)
+		}
 		b = append(appendCanonical(b, f, v), 0)
 	}
 	return string(b), true
+}
+
+// withoutMasks is a reference whose addresses are those of hosts: one host may have
+// an address object for each of several masks.
+func withoutMasks(s Selector) Selector {
+	s.Fields = maps.Clone(s.Fields)
+	for name, v := range s.Fields {
+		text, _ := v.(string)
+		if p, err := netip.ParsePrefix(strings.TrimSpace(text)); err == nil {
+			s.Fields[name] = p.Addr().String()
+		}
+	}
+	return s
 }
 
 // documentedDefault is a field's default as a plain value.

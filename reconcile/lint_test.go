@@ -114,6 +114,8 @@ func TestTwoAtOneAddress(t *testing.T) {
 		"the port that the server gives":               {[]string{"name: a, domain: x.example", "name: b, domain: x.example, port: 8800"}, 1},
 		"no port anywhere":                             {[]string{"name: a, domain: x.example", "name: b, domain: x.example"}, 1},
 		"one address, spelt as a map":                  {[]string{"name: a, ip_address: 192.0.2.1/24", "name: b, ip_address: {address: 192.0.2.1/24}"}, 1},
+		"one address, with two masks":                  {[]string{"name: a, ip_address: 192.0.2.1/24", "name: b, ip_address: 192.0.2.1/32"}, 1},
+		"one address in another VRF":                   {[]string{"name: a, ip_address: 192.0.2.1/24", "name: b, ip_address: {address: 192.0.2.1/24, vrf: other}"}, 0},
 		"domain and address, said once":                {[]string{"name: a, domain: x.example, ip_address: 192.0.2.1/24", "name: b, domain: x.example, ip_address: 192.0.2.1/24"}, 1},
 		"three of them, each but the first":            {[]string{"name: a, domain: x.example", "name: b, domain: x.example", "name: c, domain: x.example"}, 2},
 		"another port":                                 {[]string{"name: a, domain: x.example, port: 1", "name: b, domain: x.example, port: 2"}, 0},
