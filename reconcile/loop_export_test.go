@@ -38,7 +38,7 @@ func (l *loop) exportIsTheState() {
 
 	empty := marked(l.tb, l.set)
 	for one := range strings.SplitSeq(text, "\n---\n") { // what others make, they have to make first
-		if bare := strings.Replace(one, "metadata:\n  existing: true\n", "", 1); bare != one {
+		if bare := strings.NewReplacer("metadata:\n  existing: true\n", "", "  existing: true\n", "").Replace(one); bare != one {
 			apply(l.tb, l.set, empty, load(l.tb, bare), reconcile.PlanOptions{})
 		}
 	}
