@@ -52,7 +52,7 @@ test-race: ## Run all tests under the race detector (slow)
 
 .PHONY: test-long
 test-long: ## Run the tests that take long; some stand up a NetBox of their own
-	PROXBOX_SYNC_TEST_LONG=1 go test -timeout 120m $(TESTFLAGS) -run 'TestLong' ./...
+	PROXBOX_SYNC_TEST_LONG=1 go test -timeout 120m -v $(TESTFLAGS) -run 'TestLong' ./... | { grep -v 'no test' || true; }
 
 .PHONY: test-netbox
 test-netbox: ## Run the conformance tests against the NetBox of netbox-up
