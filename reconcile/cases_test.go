@@ -22,9 +22,10 @@ func long(t *testing.T) {
 }
 
 // cases tries a property on n random cases, and says from which seed they were
-// drawn: -rapid.seed=SEED draws the same again, with -rapid.checks=1 only the
+// drawn. It reports whether that was all of them, and not what -rapid.checks says.
+// To repeat: -rapid.seed=SEED draws the same again, with -rapid.checks=1 only the
 // first, which is how rapid names a case that failed.
-func cases(t *testing.T, n int, property func(*rapid.T)) {
+func cases(t *testing.T, n int, property func(*rapid.T)) (all bool) {
 	t.Helper()
 	setting := func(name, standard, value string) string {
 		if f := flag.Lookup(name); f.Value.String() == standard {
@@ -42,4 +43,5 @@ func cases(t *testing.T, n int, property func(*rapid.T)) {
 	})
 	require.Equal(t, checks, fmt.Sprint(tried), "rapid stopped early")
 	t.Logf("properties: %d cases, seed %s", tried, seed)
+	return tried >= n
 }

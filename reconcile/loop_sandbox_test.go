@@ -34,7 +34,7 @@ const sandboxToken = "nbt_loopproperty.Cp7qfEoUyR2mXhJtKd0sWzGv4bN8lA1iQ6uTzYcM"
 
 func theSandboxLoop(t *testing.T, n int) {
 	seen, types := map[string]int{}, map[string][]string{}
-	cases(t, n, func(rt *rapid.T) {
+	all := cases(t, n, func(rt *rapid.T) {
 		s := &scene{tb: t, rt: rt, generation: rapid.SampledFrom(sandbox.Generations()).Draw(rt, "generation"), seen: seen, types: types}
 		s.site = s.server()
 		s.run("prod", s.world(""), 0)
@@ -49,7 +49,7 @@ func theSandboxLoop(t *testing.T, n int) {
 		s.exportIsTheState()
 	})
 	for _, what := range []string{"faults", "deletes", "foreign", "exported"} {
-		require.Positive(t, seen[what], "no case with %s: the test shows nothing", what)
+		require.True(t, seen[what] > 0 || !all, "no case with %s: the test shows nothing", what)
 	}
 	t.Logf("among them: %v", seen)
 }

@@ -29,11 +29,12 @@ func TestLongTheLoopHoldsWhateverComes(t *testing.T) {
 func theLoop(t *testing.T, n int) {
 	set := kinds(t)
 	seen := map[string]int{}
-	cases(t, n, func(rt *rapid.T) {
+	all := cases(t, n, func(rt *rapid.T) {
 		l := newLoop(t, rt, set, seen)
 		l.history()
 		l.said = settle(rt)
 		l.said.text += l.more()
+		l.docs = l.sealed(l.said.text)
 		l.o = reconcile.PlanOptions{Ownership: reconcile.Ownership{Owner: "prod"}}
 		flags(rt)(&l.o.Ownership)
 		if l.disturbed() && l.converges() {
@@ -41,7 +42,7 @@ func theLoop(t *testing.T, n int) {
 		}
 	})
 	for _, what := range []string{"faults", "deletes", "refused", "converged", "foreign", "named copies", "exported"} {
-		require.Positive(t, seen[what], "no case with %s: the test shows nothing", what)
+		require.True(t, seen[what] > 0 || !all, "no case with %s: the test shows nothing", what)
 	}
 	t.Logf("among them: %v", seen)
 }
@@ -53,7 +54,8 @@ type loop struct {
 	said settlement
 	o    reconcile.PlanOptions
 	seen map[string]int
-	took bool // a delete took something along
+	took bool                 // a delete took something along
+	docs []reconcile.Document // what is said
 }
 
 // newLoop is a server that takes along what a delete takes along, and that
@@ -122,7 +124,7 @@ func (l *loop) sealed(text string) []reconcile.Document {
 }
 
 func (l *loop) plan() (*reconcile.Plan, reconcile.Diagnostics) {
-	plan, diags, err := reconcile.MakePlan(context.Background(), l.set, l.memory, l.sealed(l.said.text), l.o)
+	plan, diags, err := reconcile.MakePlan(context.Background(), l.set, l.memory, l.docs, l.o)
 	require.NoError(l.rt, err)
 	return plan, diags
 }
