@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,13 +36,14 @@ func cases(t *testing.T, n int, property func(*rapid.T)) (all bool) {
 		return flag.Lookup(name).Value.String()
 	}
 	seed := setting("rapid.seed", "0", fmt.Sprint(rand.Uint64()>>1))
-	checks := setting("rapid.checks", "100", fmt.Sprint(n))
+	checks, err := strconv.Atoi(setting("rapid.checks", "100", fmt.Sprint(n)))
+	require.NoError(t, err)
 	tried := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		tried++
 		property(rt)
 	})
-	require.Equal(t, checks, fmt.Sprint(tried), "rapid stopped early")
+	require.GreaterOrEqual(t, tried, checks, "rapid stopped early")
 	t.Logf("properties: %d cases, seed %s", tried, seed)
 	return tried >= n
 }
