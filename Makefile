@@ -85,7 +85,7 @@ bench: ## Measure: benchmarks, size, start time, and on a NetBox that is up the 
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (20s); FUZZ=Marker only those of that name
-	@.ci/fuzz.sh $(FUZZTIME) $(FUZZ)
+	@.ci/fuzz.sh '$(FUZZTIME)' '$(FUZZ)'
 
 .PHONY: demo
 demo: ## Show plan, apply and drift on an in-memory NetBox
