@@ -13,6 +13,7 @@ BUILDFLAGS ?=
 # Further flags for go test: make test TESTFLAGS=-v
 TESTFLAGS ?=
 FUZZTIME ?= 20s
+FUZZ ?= .
 NETBOX := testdata/netbox
 # What ./... leaves out.
 TOOLS := ./.ci/supply ./.ci/secretfmt
@@ -51,7 +52,7 @@ test-race: ## Run all tests under the race detector (slow)
 
 .PHONY: test-long
 test-long: ## Run the tests that take long; some stand up a NetBox of their own
-	PROXBOX_SYNC_TEST_LONG=1 go test -timeout 120m $(TESTFLAGS) -run 'TestLong' ./...
+	PROXBOX_SYNC_TEST_LONG=1 go test -timeout 120m -v $(TESTFLAGS) -run 'TestLong' ./... | { grep -v 'no test' || true; }
 
 .PHONY: test-netbox
 test-netbox: ## Run the conformance tests against the NetBox of netbox-up
@@ -83,12 +84,8 @@ bench: ## Measure: benchmarks, size, start time, and on a NetBox that is up the 
 	@testdata/bench/performance.sh
 
 .PHONY: fuzz
-fuzz: ## Run each fuzz target for FUZZTIME (20s)
-	@grep -r --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r file target; do \
-		target=$${target#func }; \
-		echo "$$target in $$(dirname "$$file")"; \
-		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
-	done
+fuzz: ## Run each fuzz target for FUZZTIME (20s); FUZZ=Marker only those of that name
+	@.ci/fuzz.sh '$(FUZZTIME)' '$(FUZZ)'
 
 .PHONY: demo
 demo: ## Show plan, apply and drift on an in-memory NetBox

@@ -123,7 +123,9 @@ func byObject(steps []RecordStep) objectSteps {
 		if len(s.Actions) > 0 {
 			x.action = s.Actions[0]
 		}
-		x.after = maps.Clone(s.After)
+		if x.after = maps.Clone(s.After); x.after == nil { // a file may leave it out
+			x.after = map[string]any{}
+		}
 		for _, secret := range s.Secrets {
 			x.secrets[secret.Name] = secret.Digest
 			delete(x.after, secret.Name)

@@ -2,10 +2,12 @@ package manifest_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"proxbox-sync/reconcile"
@@ -236,14 +238,58 @@ func FuzzLoad(f *testing.F) {
 			if d.Code == "unreadable-yaml" {
 				t.Fatalf("a panic: %v", d)
 			}
-			if d.Pos.Line > lines+1 || d.Code == "" || d.Summary == "" {
+			if d.Pos.Line > lines+1 || d.Code == "" || d.Summary == "" || d.Pos.File == "" {
 				t.Fatalf("a diagnostic out of place: %+v", d)
+			}
+			if strings.Contains(d.Summary+d.Detail, "ENC[AES256_GCM") || len(d.Summary)+len(d.Detail) > 4096 {
+				t.Fatalf("a diagnostic that shows what it must not: %+v", d)
 			}
 		}
 		for _, d := range docs {
 			if d.Spec == nil || d.Spec.Shape != reconcile.Mapping || d.Kind == "" {
 				t.Fatalf("a document without fields: %+v", d)
 			}
+			again, diags := manifest.Documents("again.yaml", []byte(written(d)))
+			if diags.HasErrors() || len(again) != 1 || again[0].Kind != d.Kind {
+				t.Fatalf("what was written again does not read: %v\n%s", diags, written(d))
+			}
+			if diff := cmp.Diff(said(d.Spec), said(again[0].Spec)); diff != "" {
+				t.Fatalf("what was written again says something else:\n%s", diff)
+			}
 		}
 	})
+}
+
+// written is a document in YAML that is JSON as well, but for its numbers.
+func written(d reconcile.Document) string {
+	return fmt.Sprintf("{apiVersion: proxbox-sync/v1, kind: %s, spec: %s}\n", quoted(d.Kind), flow(d.Spec))
+}
+
+func quoted(s string) string {
+	data, _ := json.Marshal(s)
+	return string(data)
+}
+
+func flow(n *reconcile.Node) string {
+	var parts []string
+	switch n.Shape {
+	case reconcile.Mapping:
+		for _, m := range n.Members {
+			parts = append(parts, quoted(m.Name)+": "+flow(m.Value))
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	case reconcile.Sequence:
+		for _, item := range n.Items {
+			parts = append(parts, flow(item))
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	}
+	switch v := n.Value.(type) {
+	case string:
+		return quoted(v)
+	case nil:
+		return "null"
+	default:
+		return fmt.Sprint(v)
+	}
 }

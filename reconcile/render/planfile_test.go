@@ -2,6 +2,7 @@ package render_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -65,5 +66,39 @@ func FuzzShow(f *testing.F) {
 		for _, format := range render.Formats() {
 			require.NotEmpty(t, written(t, format, d))
 		}
+	})
+}
+
+// FuzzPlanFile: whatever a plan says, its file reads as what was written, byte for
+// byte; and a file that was changed by hand is none.
+func FuzzPlanFile(f *testing.F) {
+	for _, text := range []string{benign, "", "\u2028<b>", "\x1b[2J", "\xff"} {
+		data, err := json.Marshal(hostileRecord(text))
+		require.NoError(f, err)
+		f.Add(data, 100)
+	}
+	f.Add([]byte(`{"steps": [{"before": {"a": 1e3, "b": 12345678901234567890.5}, "after": null, "takes": [{"count": 0}]}]}`), 40)
+	f.Fuzz(func(t *testing.T, data []byte, at int) {
+		record := &reconcile.Record{}
+		dec := json.NewDecoder(bytes.NewReader(data))
+		dec.UseNumber()
+		if dec.Decode(record) != nil {
+			return
+		}
+		d, err := render.NewPlanDocument(record, nil, 0)
+		require.NoError(t, err)
+		file, digest, err := render.PlanBytes(d)
+		require.NoError(t, err)
+		read, err := render.ReadPlan(file)
+		require.NoError(t, err)
+		again, same, err := render.PlanBytes(read)
+		require.NoError(t, err)
+		require.Equal(t, string(file), string(again))
+		require.Equal(t, digest, same)
+		changed := bytes.Clone(file)
+		changed[uint(at)%uint(len(changed))] ^= 1
+		_, err = render.ReadPlan(changed)
+		require.Error(t, err)
+		require.Less(t, len(err.Error()), 4096, "a file must not fill a report")
 	})
 }

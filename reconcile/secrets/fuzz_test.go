@@ -1,10 +1,15 @@
 package secrets_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
+
+	"filippo.io/age"
+	"github.com/stretchr/testify/require"
 
 	"proxbox-sync/reconcile/secrets"
 )
@@ -21,7 +26,15 @@ func FuzzOpen(f *testing.F) {
 	f.Add("a: &x [*x]\nsops: {version: 3.0.0}")
 	f.Add(strings.ReplaceAll(good, "type:str", "type:bytes"))
 	f.Add(strings.ReplaceAll(good, "password", "? [a]\n"))
-	p := withKey(f, id)
+	// The kept inputs are made from an example, whose key is public.
+	throwAway, err := os.ReadFile("../../examples/homelab/THROW-AWAY-age-key.txt")
+	require.NoError(f, err)
+	public, err := age.ParseIdentities(bytes.NewReader(throwAway))
+	require.NoError(f, err)
+	example, err := os.ReadFile("../../examples/homelab/endpoints/pve.secrets.yaml")
+	require.NoError(f, err)
+	f.Add(string(example))
+	p := withKey(f, id, public[0].(*age.X25519Identity))
 	keyless := opener(f, secrets.Options{NoDecrypt: true})
 	f.Fuzz(func(t *testing.T, file string) {
 		values, info, err := p.Open(context.Background(), "a.yaml", []byte(file))
@@ -29,6 +42,9 @@ func FuzzOpen(f *testing.F) {
 			plain, ok := secret.Reveal()
 			if !ok || strings.HasPrefix(plain, "ENC[") || !strings.Contains(file, secret.Cipher()) {
 				t.Fatalf("the secret at %q is not one of the file", path)
+			}
+			if len(plain) >= 8 { // shorter ones are in any text
+				requireHidden(t, []string{plain}, secret, info)
 			}
 		}
 		var failure *secrets.Error
