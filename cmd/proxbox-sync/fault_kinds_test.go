@@ -5,16 +5,19 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // fault is something that goes wrong with a request.
 type fault struct {
 	name    string
 	happens func(*hit)
-	refuses bool     // no connection comes about
-	tls     bool     // the way is one over https
+	refuses bool // no connection comes about
+	tls     bool // the way is one over https
+	signal  os.Signal
 	args    []string // of the run that it happens to
 
 	// It shows objects that are not those asked for, or not all. That others are no
@@ -79,6 +82,25 @@ func faults() []*fault {
 		{name: "rows doubled across pages", lies: true, happens: doubled, read: either, write: recovers},
 		{name: "rows missing across pages", lies: true, happens: missing, read: either, write: recovers},
 	}
+}
+
+// signals are what may end a process, each while the server answers a request that
+// it has carried out.
+func signals() (list []*fault) {
+	for name, s := range map[string]os.Signal{"SIGKILL": syscall.SIGKILL, "SIGINT": syscall.SIGINT, "SIGTERM": syscall.SIGTERM} {
+		ends := []exitCode{exitDone, exitPartly, exitInterrupted}
+		if s == syscall.SIGKILL {
+			ends = []exitCode{-1}
+		}
+		list = append(list, &fault{name: name, signal: s, read: ends, write: ends, happens: func(h *hit) {
+			a := h.act()
+			if err := h.way.process.Signal(s); err != nil {
+				panic(err)
+			}
+			h.pass(a, a.Body.Bytes())
+		}})
+	}
+	return list
 }
 
 // truncated breaks an answer in its middle, one without a body before it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -63,7 +65,7 @@ func TestFaults(t *testing.T) {
 			}
 		}
 	}
-	runFaults(t, generation, places, cases)
+	runFaults(t, generation, "faults", places, cases)
 	t.Logf("%s=%d chose them", envSeed, seed)
 }
 
@@ -84,7 +86,7 @@ func TestLongFaults(t *testing.T) {
 					}
 				}
 			}
-			runFaults(t, generation, places, cases)
+			runFaults(t, generation, "faults", places, cases)
 		})
 	}
 }
@@ -112,7 +114,7 @@ func (g *ground) indexes() (reads, writes []int) {
 	return reads, writes
 }
 
-func runFaults(t *testing.T, generation string, places map[string]*ground, cases []faultCase) {
+func runFaults(t *testing.T, generation, what string, places map[string]*ground, cases []faultCase) {
 	t.Helper()
 	var mu sync.Mutex
 	ended := map[string]map[int]int{}
@@ -137,14 +139,14 @@ func runFaults(t *testing.T, generation string, places map[string]*ground, cases
 	for _, g := range places {
 		requests += len(g.requests)
 	}
-	t.Logf("faults: %d faults × %d requests, netbox-proxbox %s: %d runs", len(faults()), requests, generation, len(cases))
-	for _, f := range faults() {
+	t.Logf("%s: %d %s × %d requests = %d runs, netbox-proxbox %s", what, len(ended), what, requests, len(cases), generation)
+	for _, name := range slices.Sorted(maps.Keys(ended)) {
 		var codes []string
-		for code, n := range ended[f.name] {
+		for code, n := range ended[name] {
 			codes = append(codes, fmt.Sprintf("%d × exit %d", n, code))
 		}
 		slices.Sort(codes)
-		t.Logf("  %-45s %s", f.name, strings.Join(codes, ", "))
+		t.Logf("  %-45s %s", name, strings.Join(codes, ", "))
 	}
 }
 
@@ -158,7 +160,12 @@ func (g *ground) suffers(t *testing.T, c faultCase) int {
 	if c.stays && args == nil {
 		args = []string{"--timeout=2s"}
 	}
-	first := g.faulty(t, way, args)
+	var first outcome
+	if c.fault.signal != nil {
+		first = g.process(t, way)
+	} else {
+		first = g.faulty(t, way, args)
+	}
 	said := first.stdout + logLine.ReplaceAllString(first.stderr, "")
 	hits := slices.Clone(way.hits)
 	require.NotEmpty(t, hits, "it happened to nothing:\n%s", said)
@@ -230,6 +237,10 @@ func (g *ground) reported(t *testing.T, c faultCase, q request, got outcome) {
 	if c.stays {
 		want = either
 	}
+	if got.code < 0 {
+		require.Equal(t, syscall.SIGKILL, c.fault.signal, "%v ended it: %s%s", c.fault.signal, got.stdout, got.stderr)
+		return // it could not say anything
+	}
 	said := got.stdout + logLine.ReplaceAllString(got.stderr, "")
 	require.Contains(t, want, exitCode(got.code), "%v: %s", q, said)
 	require.NotContains(t, said, "panic")
@@ -242,7 +253,7 @@ func (g *ground) reported(t *testing.T, c faultCase, q request, got outcome) {
 	for _, k := range g.kinds {
 		names = names || strings.Contains(said, k.Name)
 	}
-	require.True(t, names || strings.Contains(said, "error: "), said)
+	require.True(t, names || got.code == int(exitInterrupted) && strings.Contains(said, "interrupted") || strings.Contains(said, "error: "), said)
 	if got.code == int(exitPartly) {
 		require.Regexp(t, `Apply: .*(failed|blocked|not attempted|conflict)`, said)
 	}

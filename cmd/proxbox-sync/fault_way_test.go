@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,8 @@ type faultyWay struct {
 	other http.Handler // knows what an answer for another object is
 	url   string
 	tls   *httptest.Server // its certificate; nil for http
+
+	process *os.Process // that a signal is sent to
 
 	strange net.Listener // what a redirect leads to; nothing must ever connect to it
 	heard   atomic.Int32
