@@ -35,7 +35,7 @@ import (
 const envSeed = "PROXBOX_SYNC_TEST_SEED"
 
 // faultsAtOnce is how many runs wait for their timeouts at the same time.
-const faultsAtOnce = 6
+const faultsAtOnce = 5
 
 // faultCase is one of the runs.
 type faultCase struct {
@@ -158,7 +158,7 @@ func (g *ground) suffers(t *testing.T, c faultCase) int {
 	way.goesWrong(t, c.fault, c.at, c.stays)
 	args := c.fault.args
 	if c.stays && args == nil {
-		args = []string{"--timeout=2s"}
+		args = []string{"--timeout=5s"}
 	}
 	var first outcome
 	if c.fault.signal != nil {
