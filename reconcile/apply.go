@@ -26,6 +26,9 @@ const sentAtOnce = 10_000
 // attempts bounds how often a step is sent whose fate had to be looked up.
 const attempts = 3
 
+// statusCreated is the HTTP status of an object that was made.
+const statusCreated = 201
+
 // Apply carries out a plan and reports what happened to each step. A step that
 // fails blocks what needs it and nothing else. When ctx ends nothing more is
 // sent; what is in flight is finished by the server's client and reported.
@@ -245,6 +248,8 @@ func (a *applying) unsettled(round []sent) []sent {
 			r.Err = fmt.Errorf("it is not known whether the write arrived, and looking it up: %w", err)
 		case places[i] == after:
 			r = StepReport{Step: w.step, Result: AlreadyDone, Row: a.row(w.step.Change.Object()), Request: w.out.Request}
+		case places[i] == before && w.saysMade():
+			r.Err = fmt.Errorf("the server says that it made an object, and does not show it: %w", orUnanswered(w.out.Err))
 		case places[i] == before && w.times < attempts && a.err == nil && a.ctx.Err() == nil:
 			again = append(again, w)
 			continue
@@ -256,6 +261,12 @@ func (a *applying) unsettled(round []sent) []sent {
 		a.finish(r)
 	}
 	return append(again, rest...)
+}
+
+// saysMade reports whether the server says that it made the object of a create.
+// It may have, whatever it shows of it: sent again, there could be two.
+func (w sent) saysMade() bool {
+	return w.step.Change.Action == Create && w.out.Status == statusCreated
 }
 
 func orUnanswered(err error) error {

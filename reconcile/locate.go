@@ -36,7 +36,14 @@ func (a *applying) locate(steps []*Step) ([]standing, error) {
 	}
 	q.Fields = lookedAt(steps)
 	rows := make(map[RowID]Row, len(steps))
+	numbers := q.Rows
+	if steps[0].Change.Live == nil {
+		q.Rows = nil // the one object of its kind, whose number is not known yet
+	}
 	err := a.read(q, func(r Row) error {
+		if q.Rows == nil {
+			rows[numbers[0]] = r
+		}
 		rows[r.ID] = r
 		return nil
 	})
@@ -44,10 +51,12 @@ func (a *applying) locate(steps []*Step) ([]standing, error) {
 		return nil, err
 	}
 	for i, s := range steps {
-		row, found := rows[q.Rows[i]]
+		row, found := rows[numbers[i]]
 		switch {
 		case s.Change.Action == Delete:
 			places[i] = a.locateDelete(s.Change, row, found)
+		case s.Change.Live == nil:
+			places[i] = a.locateMade(s.Change, row, found)
 		case found:
 			places[i] = a.locateUpdate(s.Change, row)
 		}
@@ -218,6 +227,15 @@ func (a *applying) locateUpdate(c *Change, row Row) standing {
 		return before
 	}
 	return elsewhere
+}
+
+// locateMade judges an object that the server makes when it is first asked for:
+// settings that were not there when the plan was made, and have its defaults now.
+func (a *applying) locateMade(c *Change, row Row, found bool) standing {
+	if found && len(c.Secrets) == 0 && a.agreesAll(c, row, wanted) && c.markerIs(row, true) {
+		return after
+	}
+	return before
 }
 
 // locateDelete: gone is done. One that is still there may be deleted only while

@@ -273,7 +273,11 @@ func (c *Client) success(t *target, w reconcile.Write, resp *http.Response, o re
 	if reason != "" {
 		return uncertain(o, reason)
 	}
-	return c.written(t, w, data, o)
+	done := c.written(t, w, data, o)
+	if t.op == reconcile.OpCreate && done.Verdict == reconcile.Done && !speaksOf(t.kind, w, done) {
+		return uncertain(o, "the answer is about another object")
+	}
+	return done
 }
 
 // uncertain is the outcome of a write whose success does not say what it should.
