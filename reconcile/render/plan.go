@@ -17,6 +17,10 @@ func (d *PlanDocument) data() any { return d }
 func (d *PlanDocument) text(p *printer) {
 	r := d.Record
 	p.origin(r.Server, r.Owner, r.Policy.Partial)
+	if r.Expires != "" {
+		p.line("Not to be applied after ", Escape(r.Expires), ".")
+		p.line()
+	}
 	refused, loose, others := byAbout(d.Diagnostics)
 	p.group(refused)
 	p.deletes(r.Steps)
