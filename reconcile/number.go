@@ -51,6 +51,10 @@ func ParseNumber(text string) (Number, error) {
 	if f == math.Trunc(f) && math.Abs(f) < 1e21 {
 		return Number(strconv.FormatFloat(f, 'f', 0, 64)), nil
 	}
+	// Read again it would be an integer of few enough digits, which are all written.
+	if long := strconv.FormatFloat(math.Abs(f), 'f', -1, 64); f == math.Trunc(f) && len(long) <= maxExactDigits {
+		return Number(sign + long), nil
+	}
 	return Number(strconv.FormatFloat(f, 'g', -1, 64)), nil
 }
 
