@@ -85,6 +85,9 @@ func TestCaps(t *testing.T) {
 		{"more promised, nothing shown", limits{}, func(w http.ResponseWriter, _ *http.Request) {
 			answer(w, 200, `{"count": null, "next": "more", "results": []}`)
 		}, "shows nothing"},
+		{"more promised, the same shown", limits{}, func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, 200, `{"count": null, "next": "more", "results": [{"id": 1}]}`)
+		}, "shows what it showed before"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := newFake(t, "4.7.3", tc.handler)

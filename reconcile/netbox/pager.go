@@ -89,6 +89,7 @@ type page struct {
 	count   *int64 // nil by cursor
 	more    bool
 	rows    int
+	news    bool // one of them did not come before
 	results bool
 }
 
@@ -167,6 +168,9 @@ func (p *pager) advance(pg page) (done bool, err error) {
 	}
 	if pg.rows == 0 {
 		return false, &Error{Reason: "the server says that there is more, but shows nothing"}
+	}
+	if !pg.news && p.mode != byOffset {
+		return false, &Error{Reason: "the server says that there is more, but shows what it showed before"}
 	}
 	if p.mode == byOffset {
 		// A server that shows one row a page leaves no room for an overlap.

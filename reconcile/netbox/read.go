@@ -151,6 +151,7 @@ func (p *pager) decodeRows(dec *json.Decoder, body *cappedReader, pg *page) erro
 		case p.to > 0 && id > p.to:
 			return errBeyond
 		}
+		pg.news = true
 		if err := p.deliver(id, fields); err != nil {
 			return err
 		}
