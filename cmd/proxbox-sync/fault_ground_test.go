@@ -375,3 +375,7 @@ func (g *ground) untouched(s http.Handler) string {
 	}
 	return cmp.Diff(g.foreign, now)
 }
+
+func (g *ground) kind(name string) *schema.Kind {
+	return g.kinds[slices.IndexFunc(g.kinds, func(k *schema.Kind) bool { return k.Name == name })]
+}

@@ -25,9 +25,9 @@ func TestSignals(t *testing.T) {
 		for where, g := range places {
 			reads, writes := g.indexes()
 			cases = append(cases,
-				faultCase{where, f, reads[random.IntN(len(reads))], false},
-				faultCase{where, f, writes[random.IntN(len(writes))], false},
-				faultCase{where, f, writes[random.IntN(len(writes))], false})
+				faultCase{where: where, fault: f, at: reads[random.IntN(len(reads))]},
+				faultCase{where: where, fault: f, at: writes[random.IntN(len(writes))]},
+				faultCase{where: where, fault: f, at: writes[random.IntN(len(writes))]})
 		}
 	}
 	runFaults(t, sandbox.DefaultGeneration, "signals", places, cases)
@@ -42,7 +42,7 @@ func TestLongSignals(t *testing.T) {
 	for where, g := range places {
 		for at := range g.requests {
 			for _, f := range signals() {
-				cases = append(cases, faultCase{where, f, at, false})
+				cases = append(cases, faultCase{where: where, fault: f, at: at})
 			}
 		}
 	}

@@ -93,13 +93,6 @@ func atOnce(t *testing.T, rounds int, mine, theirs *ground) {
 		for _, g := range both {
 			next := g.process(t, newFaultyWay(t, server, nil))
 			codes[fmt.Sprint("next ", next.code)]++
-			if next.code != 0 {
-				for l := range strings.Lines(next.stdout + next.stderr) {
-					if strings.Contains(l, "error:") {
-						t.Log(next.code, l)
-					}
-				}
-			}
 			for _, name := range twice {
 				require.Contains(t, next.stdout+next.stderr, name)
 				require.Equal(t, int(exitManifests), next.code, "twins: %s%s", next.stdout, next.stderr)
