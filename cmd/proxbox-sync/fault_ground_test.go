@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"proxbox-sync/examples"
@@ -30,6 +31,7 @@ type ground struct {
 	generation string
 	dir        string   // of the example
 	key        string   // that decrypts its secrets
+	token      string   // of a real NetBox
 	apply      []string // the command under test
 	kinds      []*schema.Kind
 	writes     []written // that make it
@@ -272,7 +274,8 @@ func (g *ground) run(t testing.TB, url string, args ...string) outcome {
 }
 
 func (g *ground) env() []string {
-	return []string{"HOME=" + g.dir, "PROXBOX_SYNC_TOKEN=" + sandboxToken, "NETBOX_TOKEN=" + sandboxToken, "SOPS_AGE_KEY=" + g.key,
+	token := cmp.Or(g.token, sandboxToken)
+	return []string{"HOME=" + g.dir, "PROXBOX_SYNC_TOKEN=" + token, "NETBOX_TOKEN=" + token, "SOPS_AGE_KEY=" + g.key,
 		"PROXBOX_SYNC_ALLOW_PLAINTEXT_SECRETS=true"}
 }
 
@@ -373,7 +376,7 @@ func (g *ground) untouched(s http.Handler) string {
 			delete(now, name)
 		}
 	}
-	return cmp.Diff(g.foreign, now)
+	return gocmp.Diff(g.foreign, now)
 }
 
 func (g *ground) kind(name string) *schema.Kind {
