@@ -207,8 +207,8 @@ func (e *exporting) coverage(x *Exported) {
 			}
 		case d != nil && slices.ContainsFunc(d.Doc.Unfilled, func(m Member) bool { return m.Name == f.Name }):
 			c.State = SecretTodo
-		case claim == ours && old.Origin == OriginCreated, !e.taken(o, x.Fields, f):
-			continue // it was created without one
+		case !e.taken(o, x.Fields, f):
+			continue
 		}
 		e.out.Secrets = append(e.out.Secrets, c)
 	}
