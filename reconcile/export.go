@@ -182,7 +182,9 @@ type exporting struct {
 	customRows []Row
 	// shared are the live keys that several objects of a kind have.
 	shared map[string]map[string]bool
-	// identities are the objects handed out, by what identifies them.
+	// twins are the live objects that nothing tells apart: each with all of them.
+	twins map[string]map[RowID][]*Object
+	// identities are the objects of streamed kinds, by what tells them apart.
 	identities map[[sha256.Size]byte]identified
 	referenced map[string]map[RowID]bool // core objects that are referred to
 	customs    map[string]bool           // custom fields in use
@@ -192,11 +194,6 @@ type exporting struct {
 
 	out   *Exports
 	diags Diagnostics
-}
-
-type identified struct {
-	kind string
-	row  RowID
 }
 
 // plugin reports whether a kind is the plugin's own: core kinds are exported
@@ -273,6 +270,10 @@ func (e *exporting) object(o *Object, referred bool) error {
 	if e.blind[o.Kind.Name] && o.Peer == nil {
 		return nil // one of the documents may be its
 	}
+	id, alone := e.alone(o)
+	if !alone {
+		return nil
+	}
 	x := &Exported{Object: o, CreateOnly: referred, Home: e.home(o), Namesake: e.shared[o.Kind.Name][o.place()]}
 	if m, form := markerOf(o); form == goodMarker && m.Owner == e.o.Ownership.Owner {
 		x.Existing = m.Origin == OriginExisting && o.Kind.Resource.Mode != schema.Singleton
@@ -282,8 +283,8 @@ func (e *exporting) object(o *Object, referred bool) error {
 	if x.Fields, ok = e.spec(o); !ok {
 		return nil
 	}
-	if !e.identify(o) {
-		return nil
+	if e.streamed[o.Kind.Name] {
+		e.identities[id] = identified{row: o.Row, out: true}
 	}
 	if o.Peer != nil {
 		e.edits(x)
@@ -292,29 +293,6 @@ func (e *exporting) object(o *Object, referred bool) error {
 	e.follow(x)
 	e.out.Counts[o.Kind.Name]++
 	return e.emit(x)
-}
-
-// identify notes what identifies an object, and reports whether nothing else has it.
-func (e *exporting) identify(o *Object) bool {
-	text := o.Kind.Name + "\x00" + o.place()
-	for _, name := range extraUnique(o.Kind) {
-		text += "\x00" + canonical(o.Kind.Field(name), o.Fields[name])
-	}
-	if len(o.Kind.Resource.Key) == 0 {
-		return true
-	}
-	sum := sha256.Sum256([]byte(text))
-	first, taken := e.identities[sum]
-	if !taken || first.row == o.Row {
-		e.identities[sum] = identified{o.Kind.Name, o.Row}
-		return true
-	}
-	e.note(o, "", fmt.Sprintf("it can't be told from its namesake (id %d): none of the fields %v differs; rename one of them in NetBox",
-		first.row, append(slices.Clone(o.Kind.Resource.Key), extraUnique(o.Kind)...)), true)
-	if o.Peer == nil {
-		e.drop(o.Kind.Name, first.row)
-	}
-	return false
 }
 
 func (e *exporting) drop(kind string, row RowID) {

@@ -43,6 +43,7 @@ func (e *exporting) read() error {
 		}
 		e.reachable(needs)
 	}
+	e.distinguishing(needs)
 	target := map[string]bool{}
 	for _, k := range e.set.Kinds() {
 		for _, f := range referenceFields(k) {
@@ -220,6 +221,7 @@ func (e *exporting) stream(k *schema.Kind) error {
 		seen[r.ID] = r.Version
 		o := e.fromRow(k, r)
 		if !e.wanted(o) {
+			e.alone(o) // one that is wanted may be like it
 			return nil
 		}
 		return e.object(o, false)
@@ -286,24 +288,6 @@ func (e *exporting) fromRow(k *schema.Kind, r Row) *Object {
 	}
 	o.Key, _ = o.keyText()
 	return o
-}
-
-// namesakes finds the live keys that do not identify one object.
-func (e *exporting) namesakes() {
-	e.shared = map[string]map[string]bool{}
-	for kind, objects := range e.live.Objects {
-		seen := make(map[string]bool, len(objects))
-		for _, o := range objects {
-			at := o.place()
-			if seen[at] {
-				if e.shared[kind] == nil {
-					e.shared[kind] = map[string]bool{}
-				}
-				e.shared[kind][at] = true
-			}
-			seen[at] = true
-		}
-	}
 }
 
 func compareNotes(a, b ExportNote) int {

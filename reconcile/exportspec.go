@@ -66,7 +66,7 @@ func (e *exporting) spec(o *Object) (fields []ExportedField, ok bool) {
 		}
 		if why != "" {
 			e.note(o, f.Name, why, true)
-			if key || slices.Contains(o.Kind.Required, f.Name) {
+			if key || slices.Contains(o.Kind.Required, f.Name) || namesake && slices.Contains(extra, f.Name) {
 				return nil, false
 			}
 			continue
@@ -224,6 +224,9 @@ func (e *exporting) reference(r Ref, depth int) (out any, why string) {
 	if len(k.Resource.Key) == 0 || depth > maxKeyDepth {
 		return nil, fmt.Sprintf("it refers to a %s, which no manifest can name", r.Kind)
 	}
+	if others, several := e.ambiguous(r.Target); several {
+		return nil, fmt.Sprintf("it refers to %s, which can't be told from its namesake%s", r.Target.Label(), others)
+	}
 	names := slices.Clone(k.Resource.Key)
 	if at := r.Target.place(); e.shared[k.Name][at] {
 		names = append(names, extraUnique(k)...)
@@ -236,7 +239,7 @@ func (e *exporting) reference(r Ref, depth int) (out any, why string) {
 		}
 		if inner, isRef := v.(Ref); isRef {
 			if v, why = e.reference(inner, depth+1); why != "" {
-				return nil, why
+				return nil, fmt.Sprintf("it refers to %s, whose %s can't be written: %s", r.Target.Label(), name, why)
 			}
 		}
 		selector[name] = v
