@@ -37,7 +37,9 @@ func (e *exporting) namesakes() {
 		shared := map[string]bool{}
 		for _, o := range objects {
 			at := o.place()
-			shared[at] = seen[at]
+			if seen[at] {
+				shared[at] = true
+			}
 			seen[at] = true
 		}
 		e.shared[kind], e.twins[kind] = shared, map[RowID][]*Object{}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -177,5 +178,52 @@ func TestExportTellsMachinesApartByTenant(t *testing.T) {
 			code, stdout, stderr := c.command(t, "plan", alone, "--detailed-exitcode")
 			require.Zero(t, code, stdout+stderr)
 		})
+	}
+}
+
+// TestExportNamesEachTwin names every one of several objects that nothing refers
+// to and nothing tells apart: these are read page by page, and not held.
+func TestExportNamesEachTwin(t *testing.T) {
+	t.Parallel()
+	c := clickedTogether(t)
+	for _, name := range []string{"twin", "twin", "single", "twin"} {
+		c.make("plugins/proxbox/endpoints/fastapi", map[string]any{"name": name, "domain": "api.example"})
+	}
+	dir := filepath.Join(t.TempDir(), "out")
+	code, said := c.exported(dir)
+	require.Equal(t, 7, code, said)
+	for _, want := range []string{"twin (id 1): it can't be told", "twin (id 2): it can't be told", "twin (id 4): it can't be told", "Exported 2 objects of 2 kinds"} {
+		require.Contains(t, said, want)
+	}
+	c.adopts(dir)
+}
+
+// TestExportNotesATwinThatIsSomebodyElses does not declare what would be mistaken
+// for an object that this owner does not manage.
+func TestExportNotesATwinThatIsSomebodyElses(t *testing.T) {
+	t.Parallel()
+	for _, before := range []bool{true, false} {
+		c := clickedTogether(t)
+		api := map[string]any{"name": "twin", "domain": "api.example"}
+		var other any
+		if before {
+			other = c.make("plugins/proxbox/endpoints/fastapi", api)
+		}
+		mine := filepath.Join(t.TempDir(), "mine.yaml")
+		require.NoError(t, os.WriteFile(mine, []byte("apiVersion: proxbox-sync/v1\nkind: FastAPIEndpoint\nspec: {name: mine, domain: api.example}\n"), 0o600))
+		code, stdout, stderr := c.command(t, "init", "--auto-approve", "--owner", "o")
+		require.Zero(t, code, stdout+stderr)
+		code, stdout, stderr = c.command(t, "apply", "--auto-approve", "--owner", "o", mine)
+		require.Zero(t, code, stdout+stderr)
+		row := map[bool]string{true: "2", false: "1"}[before]
+		c.must(t, http.MethodPatch, "plugins/proxbox/endpoints/fastapi/"+row, map[string]any{"name": "twin"})
+		if !before {
+			other = c.make("plugins/proxbox/endpoints/fastapi", api)
+		}
+		dir := filepath.Join(t.TempDir(), "out")
+		code, stdout, stderr = c.command(t, "export", "--out", dir, "--owner", "o")
+		require.Equal(t, 7, code, stdout+stderr)
+		require.Contains(t, stdout, fmt.Sprintf("twin (id %v)", other))
+		require.NoFileExists(t, filepath.Join(dir, "fastapiendpoint.yaml"))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -186,6 +187,39 @@ func (r *roundTrip) settings() []*thing {
 	return out
 }
 
+// namesakes are machines and endpoints that share the name of another, told
+// apart by the other fields of the server's constraint, and what hangs on them.
+func (r *roundTrip) namesakes() {
+	r.t.Helper()
+	post := func(path string, fields map[string]any) any {
+		return r.w.must(r.t, http.MethodPost, path, fields)["id"]
+	}
+	rows := func(path string) []any {
+		return r.w.must(r.t, http.MethodGet, path+"?limit=3&ordering=id", nil)["results"].([]any)
+	}
+	var tenants []any
+	for i := range 3 {
+		name := fmt.Sprintf("%s-namesake%d", r.w.tag, i)
+		tenants = append(tenants, post("tenancy/tenants", map[string]any{"name": name, "slug": name}))
+	}
+	for n, row := range rows("virtualization/virtual-machines") {
+		like := row.(map[string]any)
+		for i, tenant := range tenants[:1+r.random.IntN(len(tenants))] {
+			vm := map[string]any{"name": like["name"], "tenant": tenant}
+			if cluster, ok := like["cluster"].(map[string]any); ok {
+				vm["cluster"] = cluster["id"]
+			}
+			post("plugins/proxbox/snapshots", map[string]any{"virtual_machine": post("virtualization/virtual-machines", vm),
+				"vmid": 90000 + 10*n + i, "name": r.w.tag, "node": "n", "subtype": "qemu", "status": "active"})
+		}
+	}
+	for i, row := range rows("plugins/proxbox/endpoints/proxmox") {
+		domain := fmt.Sprintf("%s-namesake%d.example", r.w.tag, i)
+		endpoint := post("plugins/proxbox/endpoints/proxmox", map[string]any{"name": row.(map[string]any)["name"], "mode": "cluster", "domain": domain})
+		post(r.w.path(r.t, r.w.set.Kind("ProxmoxCluster")), map[string]any{"name": r.w.tag, "mode": "cluster", "endpoint": endpoint})
+	}
+}
+
 func schemaFields(fields map[string]any) map[string]any {
 	out := map[string]any{}
 	for name, v := range fields {
@@ -295,6 +329,7 @@ func roundTripSandbox(t *testing.T, generation string, seed uint64, n int) {
 	r := &roundTrip{t: t, w: w, m: w.maker(t), random: rand.New(rand.NewPCG(seed, 7)), fields: map[string]map[string]bool{}}
 	things := r.fill(n)
 	require.NoError(t, w.story(t).apply(things...))
+	r.namesakes()
 
 	first, second := filepath.Join(t.TempDir(), "first"), filepath.Join(t.TempDir(), "second")
 	said := w.export(t, first)
