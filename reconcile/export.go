@@ -114,7 +114,7 @@ func Export(ctx context.Context, set *schema.Set, server Server, documents *Stat
 		out:        &Exports{Counts: map[string]int{}, Dropped: map[string]map[RowID]bool{}, Unread: map[string]string{}},
 		selected:   make([]bool, len(o.Select)),
 		identities: map[[sha256.Size]byte]identified{}, readOnly: map[string]map[string]bool{},
-		referenced: map[string]map[RowID]bool{}, customs: map[string]bool{}, blind: map[string]bool{}, noted: map[ExportNote]bool{}}
+		referenced: map[string]map[RowID]bool{}, customs: map[string]bool{}, blind: map[string]bool{}, left: map[string]map[RowID]bool{}, noted: map[ExportNote]bool{}}
 	if err := e.read(); err != nil || e.diags.HasErrors() {
 		return nil, e.diags.Sorted(), err
 	}
@@ -190,7 +190,8 @@ type exporting struct {
 	customs    map[string]bool           // custom fields in use
 	selected   []bool                    // selections that something fitted
 	noted      map[ExportNote]bool
-	blind      map[string]bool // kinds with documents whose object can't be told
+	blind      map[string]bool           // kinds with documents whose object can't be told
+	left       map[string]map[RowID]bool // objects that were seen and can't be declared
 
 	out   *Exports
 	diags Diagnostics
@@ -272,6 +273,7 @@ func (e *exporting) object(o *Object, referred bool) error {
 	}
 	id, alone := e.alone(o)
 	if !alone {
+		e.leave(o)
 		return nil
 	}
 	x := &Exported{Object: o, CreateOnly: referred, Home: e.home(o), Namesake: e.shared[o.Kind.Name][o.place()]}
@@ -281,6 +283,7 @@ func (e *exporting) object(o *Object, referred bool) error {
 	}
 	ok := false
 	if x.Fields, ok = e.spec(o); !ok {
+		e.leave(o)
 		return nil
 	}
 	if e.streamed[o.Kind.Name] {
@@ -293,6 +296,14 @@ func (e *exporting) object(o *Object, referred bool) error {
 	e.follow(x)
 	e.out.Counts[o.Kind.Name]++
 	return e.emit(x)
+}
+
+// leave notes an object that was seen and is not exported.
+func (e *exporting) leave(o *Object) {
+	if e.left[o.Kind.Name] == nil {
+		e.left[o.Kind.Name] = map[RowID]bool{}
+	}
+	e.left[o.Kind.Name][o.Row] = true
 }
 
 func (e *exporting) drop(kind string, row RowID) {
@@ -326,24 +337,4 @@ func (e *exporting) unused() {
 				Summary: fmt.Sprintf("--select %s: the server has nothing of that name that this token may view", name)})
 		}
 	}
-}
-
-// gone lists the documents whose object the server does not show.
-func (e *exporting) gone() {
-	for _, kind := range sortedKeys(e.documents.Objects) {
-		if _, unread := e.out.Unread[kind]; unread || !e.scope[kind] {
-			continue
-		}
-		for _, d := range e.documents.Objects[kind] {
-			if d.Peer == nil && d.Key != "" && !d.Doc.Meta.Absent && !d.Doc.Meta.Release && len(d.Kind.Resource.Key) > 0 && e.chosen(d) {
-				e.out.Gone = append(e.out.Gone, d)
-			}
-		}
-	}
-}
-
-func (e *exporting) chosen(d *Object) bool {
-	return len(e.o.Select) == 0 || slices.ContainsFunc(e.o.Select, func(s Selection) bool {
-		return s.Kind == d.Kind.Name && (s.Key == "" || s.Key == d.Display())
-	})
 }

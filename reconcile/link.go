@@ -19,7 +19,12 @@ func Link(set *schema.Set, desired, live *State) Diagnostics {
 // LinkOwned is Link for a run with an owner: an object that was renamed on the
 // server is recognised by its marker.
 func LinkOwned(set *schema.Set, desired, live *State, own Ownership) Diagnostics {
-	l := &linking{own: &owning{Ownership: own}, set: set, desired: desired, live: live, begun: map[string]bool{}, linked: map[string]bool{},
+	return linkWith(set, desired, live, own, nil)
+}
+
+// linkWith is LinkOwned; with untold, what can't be told goes there.
+func linkWith(set *schema.Set, desired, live *State, own Ownership, untold *untold) Diagnostics {
+	l := &linking{untold: untold, own: &owning{Ownership: own}, set: set, desired: desired, live: live, begun: map[string]bool{}, linked: map[string]bool{},
 		indexes: map[string]map[string][]*Object{}, building: map[string]bool{}, unclear: map[*Object]bool{}}
 	for _, kind := range sortedKeys(desired.Objects) {
 		l.linkKind(set.Kind(kind))
@@ -86,6 +91,7 @@ type linking struct {
 	// names, then their values.
 	indexes  map[string]map[string][]*Object
 	hints    hints
+	untold   *untold          // in a restore
 	unclear  map[*Object]bool // desired objects whose live side can't be told
 	building map[string]bool  // indexes under construction: a reference may lead back
 }
@@ -151,7 +157,13 @@ func (l *linking) resolve(o *Object, field string, s Selector) (Ref, bool) {
 	case len(candidates) == 1:
 		return Ref{Target: candidates[0], Kind: s.Kind}, true
 	case len(candidates) > 1:
-		l.ambiguous(o, field, s, candidates)
+		meant, noted := l.untold.several(o, s, candidates)
+		if meant != nil && noted {
+			return Ref{Target: meant, Kind: s.Kind}, true
+		}
+		if !noted {
+			l.ambiguous(o, field, s, candidates)
+		}
 	case l.live != nil:
 		l.unsatisfied(o, field, s)
 	}
@@ -168,6 +180,7 @@ func (l *linking) resolveInner(o *Object, field string, s Selector) (map[string]
 		}
 		ref, ok := l.resolve(o, field, inner)
 		if !ok {
+			l.untold.within(o, s, inner)
 			return nil, false
 		}
 		if len(fields) == len(s.Fields) {

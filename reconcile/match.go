@@ -86,10 +86,10 @@ func (l *linking) matchGroup(desired, live []*Object) {
 			continue
 		}
 		exact := l.exact(o, live, indexes)
-		switch len(exact) {
-		case 1:
+		switch {
+		case len(exact) == 1:
 			pair(o, exact[0])
-		case 0:
+		case len(exact) == 0 || l.untold != nil:
 			rest = append(rest, o)
 		default:
 			l.severalLive(o, exact)
@@ -102,6 +102,12 @@ func (l *linking) matchGroup(desired, live []*Object) {
 	if len(rest) == 1 && len(live) == 1 && len(desired) == 1 {
 		pair(rest[0], live[0])
 		return
+	}
+	if l.untold != nil {
+		rest = l.tellApart(rest, live)
+		if live = unmatched(live); len(live) == 0 {
+			return
+		}
 	}
 	for _, o := range rest {
 		l.severalLive(o, live)
@@ -166,6 +172,10 @@ func (l *linking) severalLive(o *Object, candidates []*Object) {
 		detail += fmt.Sprintf("; declare the fields %v as they are on the one that is meant", names)
 	} else {
 		detail += "; rename or remove all but one in NetBox"
+	}
+	if l.untold != nil {
+		l.untold.objects[o] = "it can't be told which live object is meant: " + detail
+		return
 	}
 	l.diags = append(l.diags, Diagnostic{Severity: Error, Code: "ambiguous-object", Pos: o.Doc.Pos, Object: o.String(),
 		Summary: "it can't be told which live object is meant", Detail: detail})
@@ -280,6 +290,8 @@ func (l *linking) recognise(kind *schema.Kind, objects []*Object) {
 		case len(found) == 1 && found[0].Peer == nil:
 			pair(o, found[0])
 			o.renamedOutside = true
+		case len(found) > 1 && l.untold != nil:
+			l.untold.objects[o] = "it was renamed on the server, and several objects there carry its marker: " + labels(found)
 		case len(found) > 1:
 			l.diags = append(l.diags, Diagnostic{Severity: Error, Code: "copied-marker", Pos: o.Doc.Pos, Object: o.String(),
 				Summary: "it was renamed on the server, and several objects there carry its marker",

@@ -43,6 +43,9 @@ type Lost struct {
 	Waits bool
 	// Behind says that it refers to something that is lost itself.
 	Behind bool
+	// Untold says that the server has it, or may have it, among namesakes that it
+	// can't be told from.
+	Untold bool
 }
 
 // noDeletes is why a restore prunes and releases nothing.
@@ -77,6 +80,7 @@ type survey struct {
 	lost          []Lost
 	gone          map[*Object]bool // lost as a whole
 	waits         map[*Object]bool // and that for what somebody else makes
+	untold        *untold
 }
 
 func surveying(ctx context.Context, set *schema.Set, server Server, docs []Document, o RestoreOptions) (*survey, Diagnostics, error) {
@@ -94,7 +98,8 @@ func surveying(ctx context.Context, set *schema.Set, server Server, docs []Docum
 	if diags = append(diags, more...); err != nil || more.HasErrors() {
 		return nil, diags.Sorted(), err
 	}
-	diags = append(diags, manifestErrors(LinkOwned(set, v.desired, v.live, v.own))...).Sorted()
+	v.untold, more = linkRestored(set, v.desired, v.live, v.own)
+	diags = append(diags, manifestErrors(more)...).Sorted()
 	if !diags.HasErrors() {
 		v.lose()
 	}

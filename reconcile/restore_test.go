@@ -190,3 +190,65 @@ func TestTheProofSaysWhatIsNotAsDeclared(t *testing.T) {
 	require.Equal(t, "Door one", proof.Waiting[0].String())
 	require.NotContains(t, fmt.Sprintf("%+v", proof), "ENC[")
 }
+
+func TestARestoreTellsNamesakesApartByWhatElseIsDeclared(t *testing.T) {
+	const (
+		site  = "kind: Site\nspec: {slug: s}"
+		twins = site + "\n---\nkind: Door\nspec: {name: a, domain: one, port: 1, password: p}\n---\nkind: Door\nspec: {name: a, domain: two, port: 2, password: p}"
+	)
+	type rows = []map[string]any
+	for _, c := range []struct {
+		why, docs string
+		live      rows
+		want      []string
+		doors     int
+	}{
+		{"one that came back without its domain is told by the domain of the other", twins,
+			rows{{"name": "a", "port": reconcile.Number("1")}, {"name": "a", "domain": "two"}}, nil, 2},
+		{"both without a domain are told by another field", twins,
+			rows{{"name": "a", "port": reconcile.Number("2")}, {"name": "a", "port": reconcile.Number("1")}}, nil, 2},
+		{"one that is neither stays, and neither is guessed or made", twins, rows{{"name": "a", "domain": "three"}},
+			[]string{"Door a there", "Door a there"}, 1},
+		{"what is told makes nothing of what is not", twins,
+			rows{{"name": "a", "domain": "one"}, {"name": "a", "domain": "three"}}, []string{"Door a there"}, 2},
+		{"nothing tells two that are alike apart", site + "\n---\nkind: Door\nspec: {name: a, port: 1, password: p}",
+			rows{{"name": "a", "port": reconcile.Number("1")}, {"name": "a", "port": reconcile.Number("1")}}, []string{"Door a there"}, 2},
+		{"a field in which all differ from it decides nothing", site + "\n---\nkind: Post\nspec: {name: a, at: s}\n---\nkind: Door\nspec: {name: a, domain: one, port: 1, password: p}",
+			rows{{"name": "a", "domain": "one"}, {"name": "a", "domain": "one", "port": reconcile.Number("2")}}, []string{"Door a there"}, 2},
+		{"a reference to live namesakes alone is left out", site + "\n---\nkind: Store\nspec: {cluster: x, name: s}", nil, []string{"Store x/s there"}, 0},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			m := newMemory(kinds(t))
+			for _, row := range c.live {
+				m.put("Door", row)
+			}
+			for range 2 {
+				m.put("Cluster", map[string]any{"name": "x"})
+			}
+			for range 2 {
+				x := restore(t, m, m, load(t, c.docs), reconcile.RestoreOptions{})
+				var objects []string
+				for _, n := range x.NotBack {
+					require.True(t, n.Untold)
+					objects = append(objects, n.Object.String()+map[bool]string{true: " there"}[n.There])
+				}
+				require.Empty(t, cmp.Diff(c.want, objects))
+				require.Len(t, m.rows["Site"], 1, "the rest is back")
+				require.Len(t, m.rows["Door"], c.doors)
+				require.NotNil(t, x.Proof)
+			}
+		})
+	}
+}
+
+func TestARestoreKnowsItsOwnAmongNamesakesByTheMarker(t *testing.T) {
+	set := kinds(t)
+	m := marked(t, set)
+	o := reconcile.RestoreOptions{Ownership: owned().Ownership}
+	docs := "kind: Post\nspec: {name: p}"
+	require.True(t, restore(t, m, m, load(t, docs), o).Whole())
+	m.put("Post", map[string]any{"name": "p"})
+	m.writes = nil
+	require.True(t, restore(t, m, m, load(t, docs), o).Whole())
+	require.Empty(t, m.writes)
+}

@@ -38,6 +38,7 @@ type NotBack struct {
 	// Waits says that nothing is wrong with it: somebody else makes what is missing.
 	Waits     bool
 	Behind    bool   // it only waits for another object that is not back
+	Untold    bool   // it, or what it refers to, can't be told from its namesakes
 	Result    Result // of the step that did not work, "" where there was none
 	Reasons   []FieldMessage
 	Fields    []FieldChange // how the server has it, and how it should be
@@ -85,6 +86,7 @@ func (x *Restored) lost(list []Lost) {
 			n.There = true
 		}
 		first := len(n.Reasons) == 0
+		n.There, n.Untold = n.There || l.Untold, n.Untold || l.Untold
 		n.Waits, n.Behind = l.Waits && (n.Waits || first), l.Behind && (n.Behind || first)
 		n.Reasons = append(n.Reasons, FieldMessage{Field: l.Field, Text: l.Why})
 	}

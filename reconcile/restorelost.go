@@ -29,6 +29,9 @@ func (v *survey) lose() {
 
 // loses looks at one object and reports whether the whole of it is lost.
 func (v *survey) loses(o *Object) bool {
+	if why := v.untold.objects[o]; why != "" {
+		return v.drop(o, Lost{Object: o, Untold: true, Why: why})
+	}
 	if o.Peer == nil && o.Doc.Meta.Existing {
 		return v.drop(o, Lost{Object: o, Waits: true,
 			Why: "metadata.existing: somebody else makes it, such as the plugin's synchronisation, and has not yet"})
@@ -97,9 +100,16 @@ func (v *survey) missing(o *Object, field string, value any) *Lost {
 		if v.drill {
 			nowhere = "which is in no manifest"
 		}
-		return &Lost{Object: o, Field: field, Why: fmt.Sprintf("refers to %s %s, %s", ref.Kind, displaySelector(ref, 0), nowhere)}
+		several := v.untold.references[referenceAt{o, ref.Pos}]
+		if several != "" {
+			nowhere = several
+		}
+		return &Lost{Object: o, Field: field, Why: fmt.Sprintf("refers to %s %s, %s", ref.Kind, displaySelector(ref, 0), nowhere), Untold: several != ""}
 	case Ref:
-		if v.gone[ref.Target] {
+		switch {
+		case v.untold.objects[ref.Target] != "":
+			return &Lost{Object: o, Field: field, Why: fmt.Sprintf("refers to %s, which can't be told from its namesakes", ref.Target), Behind: true}
+		case v.gone[ref.Target]:
 			return &Lost{Object: o, Field: field, Why: fmt.Sprintf("refers to %s, which does not come back", ref.Target),
 				Waits: v.waits[ref.Target], Behind: true}
 		}

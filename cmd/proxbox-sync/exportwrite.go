@@ -79,6 +79,8 @@ func (x *exportRun) removals(gone []*reconcile.Object) (remove []*reconcile.Obje
 		case !x.inside(file):
 		case !x.c.RemoveGone:
 			stay = append(stay, fmt.Sprintf("%s (%s:%d): the server shows no such object", d.Label(), file, d.Doc.Pos.Line))
+		case d.Doc.Meta.Protect:
+			stay = append(stay, fmt.Sprintf("%s (%s:%d): metadata.protect: it stays", d.Label(), file, d.Doc.Pos.Line))
 		case d.Doc.Meta.CreateOnly || d.Doc.Meta.Existing:
 			stay = append(stay, fmt.Sprintf("%s (%s:%d): it is made by others", d.Label(), file, d.Doc.Pos.Line))
 		case patched >= 0 || len(d.Doc.Unfilled) > 0:
