@@ -43,9 +43,9 @@ type Lost struct {
 	Waits bool
 	// Behind says that it refers to something that is lost itself.
 	Behind bool
-	// Untold says that the server has it, or may have it, among namesakes that it
-	// can't be told from.
-	Untold bool
+	// Untold says that it, or what it refers to, can't be told from its namesakes
+	// on the server; There that it is the object itself.
+	Untold, There bool
 }
 
 // noDeletes is why a restore prunes and releases nothing.

@@ -215,7 +215,7 @@ func TestARestoreTellsNamesakesApartByWhatElseIsDeclared(t *testing.T) {
 			rows{{"name": "a", "port": reconcile.Number("1")}, {"name": "a", "port": reconcile.Number("1")}}, []string{"Door a there"}, 2},
 		{"a field in which all differ from it decides nothing", site + "\n---\nkind: Post\nspec: {name: a, at: s}\n---\nkind: Door\nspec: {name: a, domain: one, port: 1, password: p}",
 			rows{{"name": "a", "domain": "one"}, {"name": "a", "domain": "one", "port": reconcile.Number("2")}}, []string{"Door a there"}, 2},
-		{"a reference to live namesakes alone is left out", site + "\n---\nkind: Store\nspec: {cluster: x, name: s}", nil, []string{"Store x/s there"}, 0},
+		{"a reference to live namesakes alone is left out", site + "\n---\nkind: Store\nspec: {cluster: x, name: s}", nil, []string{"Store x/s"}, 0},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			m := newMemory(kinds(t))

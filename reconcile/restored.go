@@ -86,7 +86,7 @@ func (x *Restored) lost(list []Lost) {
 			n.There = true
 		}
 		first := len(n.Reasons) == 0
-		n.There, n.Untold = n.There || l.Untold, n.Untold || l.Untold
+		n.There, n.Untold = n.There || l.There, n.Untold || l.Untold
 		n.Waits, n.Behind = l.Waits && (n.Waits || first), l.Behind && (n.Behind || first)
 		n.Reasons = append(n.Reasons, FieldMessage{Field: l.Field, Text: l.Why})
 	}

@@ -30,7 +30,7 @@ func (v *survey) lose() {
 // loses looks at one object and reports whether the whole of it is lost.
 func (v *survey) loses(o *Object) bool {
 	if why := v.untold.objects[o]; why != "" {
-		return v.drop(o, Lost{Object: o, Untold: true, Why: why})
+		return v.drop(o, Lost{Object: o, Untold: true, There: true, Why: why})
 	}
 	if o.Peer == nil && o.Doc.Meta.Existing {
 		return v.drop(o, Lost{Object: o, Waits: true,
