@@ -252,3 +252,15 @@ func TestARestoreKnowsItsOwnAmongNamesakesByTheMarker(t *testing.T) {
 	require.True(t, restore(t, m, m, load(t, docs), o).Whole())
 	require.Empty(t, m.writes)
 }
+
+func TestFieldsThatSpeakForDifferentNamesakesDecideNothing(t *testing.T) {
+	m := newMemory(kinds(t))
+	m.put("Site", map[string]any{"slug": "s", "name": "n", "count": reconcile.Number("2")})
+	m.put("Site", map[string]any{"slug": "s", "name": "x", "count": reconcile.Number("1")})
+	x := restore(t, m, m, load(t, "kind: Site\nspec: {slug: s, name: n, count: 1}\n---\nkind: Cluster\nspec: {name: c, site: s}"), reconcile.RestoreOptions{})
+	require.Len(t, x.NotBack, 2)
+	require.True(t, x.NotBack[0].Untold)
+	require.Equal(t, []string{"Cluster c there | site: refers to Site s, which can't be told from its namesakes"}, notBack(x)[1:])
+	require.Len(t, m.rows["Site"], 2)
+	require.Len(t, m.writes, 1, "the rest is back, without the reference")
+}

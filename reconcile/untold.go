@@ -69,7 +69,7 @@ func (l *linking) alike(o *Object, candidates []*Object) *Object {
 		return l.own.marks(o.Kind) && claim == ours && m.Key == o.keyDigest()
 	})
 	for _, f := range o.Kind.Fields {
-		if v, declared := o.Fields[f.Name]; declared && comparable(o, f) && !Empty(v) {
+		if v, declared := o.Fields[f.Name]; declared && tells(o, f) && !Empty(v) {
 			narrow(func(c *Object) bool { return sameValue(f, v, c.Fields[f.Name]) })
 		}
 	}
@@ -79,9 +79,9 @@ func (l *linking) alike(o *Object, candidates []*Object) *Object {
 	return best[0]
 }
 
-// comparable reports whether a field can tell namesakes apart: other references
+// tells reports whether a field can tell namesakes apart: other references
 // than those of the unique constraints may lead to what is not matched yet.
-func comparable(o *Object, f *schema.Field) bool {
+func tells(o *Object, f *schema.Field) bool {
 	return !f.WriteOnly && f.Class != schema.Map && (f.Ref == nil || slices.Contains(extraUnique(o.Kind), f.Name))
 }
 
