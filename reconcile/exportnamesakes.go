@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"proxbox-sync/schema"
 )
 
 // distinguishing asks, of every kind that is read, for the fields that tell
@@ -19,6 +21,9 @@ func (e *exporting) distinguishing(needs *needs) {
 				done[name], again = true, true
 				k := e.set.Kind(name)
 				needs.fields(k, extraUnique(k))
+				if e.o.References {
+					needs.fields(k, requiredReferences(k))
+				}
 			}
 		}
 	}
@@ -57,6 +62,39 @@ func (e *exporting) namesakes() {
 			}
 		}
 	}
+}
+
+// circular says why a field can't tell an object of a kind from its namesakes: it
+// leads to one of the same kind that has namesakes itself, and neither could be
+// found before the other.
+func (e *exporting) circular(k *schema.Kind, field string, v any) (why string) {
+	ref, ok := v.(Ref)
+	if !ok || ref.Target == nil || ref.Target.Kind != k || !e.shared[k.Name][ref.Target.place()] {
+		return ""
+	}
+	return fmt.Sprintf("only its %s tells it from its namesakes, and %s has namesakes itself", field, ref.Target.Label())
+}
+
+// unmade says why a manifest could not make an object that others refer to: what
+// it has to refer to can't be written.
+func (e *exporting) unmade(o *Object, depth int) (why string) {
+	if !e.o.References {
+		return ""
+	}
+	for _, name := range requiredReferences(o.Kind) {
+		ref, ok := o.Fields[name].(Ref)
+		if !ok || slices.Contains(o.Kind.Resource.Key, name) {
+			continue
+		}
+		if _, why := e.reference(ref, depth+1); why != "" {
+			return fmt.Sprintf("it refers to %s, whose %s can't be written: %s", o.Label(), name, why)
+		}
+	}
+	return ""
+}
+
+func requiredReferences(k *schema.Kind) []string {
+	return slices.DeleteFunc(slices.Clone(k.Required), func(name string) bool { return k.Field(name).Class != schema.Reference })
 }
 
 // told is all that tells a live object from others of its kind.

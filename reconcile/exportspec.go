@@ -61,6 +61,9 @@ func (e *exporting) spec(o *Object) (fields []ExportedField, ok bool) {
 			continue
 		}
 		written, why := e.written(o, f, v)
+		if why == "" && namesake && slices.Contains(extra, f.Name) {
+			why = e.circular(o.Kind, f.Name, v)
+		}
 		if why == "" && sealedLook(written) {
 			why = "it begins with " + cipherPrefix + ", and in a manifest that is what sops encrypted"
 		}
@@ -238,11 +241,17 @@ func (e *exporting) reference(r Ref, depth int) (out any, why string) {
 			return nil, fmt.Sprintf("it refers to %s, of which there are several", r.Target.Label())
 		}
 		if inner, isRef := v.(Ref); isRef {
-			if v, why = e.reference(inner, depth+1); why != "" {
+			if why = e.circular(k, name, v); why == "" {
+				v, why = e.reference(inner, depth+1)
+			}
+			if why != "" {
 				return nil, fmt.Sprintf("it refers to %s, whose %s can't be written: %s", r.Target.Label(), name, why)
 			}
 		}
 		selector[name] = v
+	}
+	if why = e.unmade(r.Target, depth); why != "" {
+		return nil, why
 	}
 	if len(names) == 1 && selector[names[0]] != nil && selector[names[0]] != "" {
 		return selector[names[0]], ""

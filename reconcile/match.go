@@ -35,8 +35,15 @@ func (l *linking) match(kind *schema.Kind, objects []*Object) {
 		}
 		groups[at] = append(groups[at], o)
 	}
-	for _, key := range keys {
-		l.matchGroup(groups[key], live[key])
+	// What tells namesakes apart may be another object of the kind: those that have
+	// none are first.
+	plain := func(key string) bool { return len(groups[key]) == 1 && len(live[key]) <= 1 }
+	for _, first := range []bool{true, false} {
+		for _, key := range keys {
+			if plain(key) == first {
+				l.matchGroup(groups[key], live[key])
+			}
+		}
 	}
 	if l.live == nil {
 		return

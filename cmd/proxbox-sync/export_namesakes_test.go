@@ -181,6 +181,41 @@ func TestExportTellsMachinesApartByTenant(t *testing.T) {
 	}
 }
 
+// TestExportTellsDevicesAndRolesApart does the same with what other constraints
+// tell apart: a device by its site, a role by the one above it, and so on up.
+func TestExportTellsDevicesAndRolesApart(t *testing.T) {
+	t.Parallel()
+	for depth := range 3 {
+		t.Run(fmt.Sprintf("%d roles above", depth), func(t *testing.T) {
+			t.Parallel()
+			c := clickedTogether(t)
+			k := c.make("virtualization/clusters", map[string]any{"name": "k", "type": 1})
+			maker := c.make("dcim/manufacturers", map[string]any{"name": "m", "slug": "m"})
+			model := c.make("dcim/device-types", map[string]any{"manufacturer": maker, "model": "x", "slug": "x"})
+			for i := range 2 {
+				top := fmt.Sprintf("top%d", i)
+				site := c.make("dcim/sites", map[string]any{"name": top, "slug": top})
+				role := c.make("dcim/device-roles", map[string]any{"name": top, "slug": top})
+				for range depth {
+					role = c.make("dcim/device-roles", map[string]any{"name": "r", "slug": "r", "parent": role})
+				}
+				device := c.make("dcim/devices", map[string]any{"name": "d", "site": site, "cluster": k, "role": role, "device_type": model})
+				vm := c.make("virtualization/virtual-machines", map[string]any{"cluster": k, "name": top, "role": role, "device": device})
+				c.make("plugins/proxbox/snapshots", map[string]any{"virtual_machine": vm, "vmid": i + 1, "name": "s", "node": "n", "subtype": "qemu", "status": "active"})
+			}
+			dir := filepath.Join(t.TempDir(), "out")
+			code, said := c.exported(dir, "--with-references")
+			if depth < 2 {
+				require.Zero(t, code, said)
+			} else { // a namesake that a namesake tells apart
+				require.Equal(t, 7, code, said)
+				require.Contains(t, said, "only its parent tells it from its namesakes, and DeviceRole r (id 2) has namesakes itself")
+			}
+			c.adopts(dir)
+		})
+	}
+}
+
 // TestExportNamesEachTwin names every one of several objects that nothing refers
 // to and nothing tells apart: these are read page by page, and not held.
 func TestExportNamesEachTwin(t *testing.T) {
