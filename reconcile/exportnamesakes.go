@@ -83,14 +83,38 @@ func (e *exporting) unmade(o *Object, depth int) (why string) {
 	}
 	for _, name := range requiredReferences(o.Kind) {
 		ref, ok := o.Fields[name].(Ref)
-		if !ok || slices.Contains(o.Kind.Resource.Key, name) {
-			continue
+		if !ok || slices.Contains(o.Kind.Resource.Key, name) || !e.lost(ref.Target, depth) {
+			continue // what is only hidden may be there all the same
 		}
 		if _, why := e.reference(ref, depth+1); why != "" {
 			return fmt.Sprintf("it refers to %s, whose %s can't be written: %s", o.Label(), name, why)
 		}
 	}
 	return ""
+}
+
+// lost reports whether an object is left out for its namesakes, or those of what
+// it needs.
+func (e *exporting) lost(o *Object, depth int) bool {
+	if o == nil || depth > maxKeyDepth {
+		return false
+	}
+	if len(e.twins[o.Kind.Name][o.Row]) > 0 {
+		return true
+	}
+	names := append(requiredReferences(o.Kind), o.Kind.Resource.Key...)
+	if e.shared[o.Kind.Name][o.place()] {
+		for _, name := range extraUnique(o.Kind) {
+			if e.circular(o.Kind, name, o.Fields[name]) != "" {
+				return true
+			}
+			names = append(names, name)
+		}
+	}
+	return slices.ContainsFunc(names, func(name string) bool {
+		ref, _ := o.Fields[name].(Ref)
+		return e.lost(ref.Target, depth+1)
+	})
 }
 
 func requiredReferences(k *schema.Kind) []string {
