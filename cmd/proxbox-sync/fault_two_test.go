@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"proxbox-sync/reconcile"
@@ -99,7 +100,7 @@ func atOnce(t *testing.T, rounds int, mine, theirs *ground) {
 			}
 			if len(twice) == 0 && mine == theirs {
 				require.Equal(t, int(exitDone), next.code, next.stdout+next.stderr)
-				require.Empty(t, cmp.Diff(mine.want, mine.state(server)))
+				require.Empty(t, gocmp.Diff(mine.want, mine.state(server)))
 			}
 		}
 		require.Equal(t, twice, oneOrTheOther(t, server, mine, theirs, said))
@@ -126,13 +127,13 @@ func oneOrTheOther(t *testing.T, server *sandbox.Server, mine, theirs *ground, s
 				Cluster, Endpoint          struct{ Name string }
 			}
 			_ = json.Unmarshal([]byte(row), &object) // a vmid may be its only name
-			if object.Name != "" {
-				seen[object.Cluster.Name+"/"+object.Endpoint.Name+"/"+object.Name]++
+			if name := cmp.Or(object.Name, object.Address); name != "" {
+				seen[object.Cluster.Name+"\x00"+object.Endpoint.Name+"\x00"+name]++
 			}
 		}
 		for name, n := range seen {
 			if n > 1 {
-				twice = append(twice, name[strings.LastIndex(name, "/")+1:])
+				twice = append(twice, name[strings.LastIndex(name, "\x00")+1:])
 			}
 		}
 	}
