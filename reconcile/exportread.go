@@ -2,10 +2,8 @@ package reconcile
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -129,7 +127,7 @@ func (e *exporting) settle(queries []Query) error {
 		if len(moved) == 0 {
 			return nil
 		}
-		if err := e.reading.again(e.ctx, moved); err != nil {
+		if err := e.reading.all(e.ctx, moved); err != nil {
 			return err
 		}
 		queries = moved
@@ -175,17 +173,6 @@ func (e *exporting) versions(kind string) (map[RowID]string, error) {
 		return nil, fmt.Errorf("reading %s again: %w", kind, err)
 	}
 	return out, nil
-}
-
-// again reads kinds anew.
-func (r *reading) again(ctx context.Context, queries []Query) error {
-	failed := maps.Clone(r.failed)
-	if err := r.all(ctx, queries); err != nil {
-		return err
-	}
-	maps.Copy(failed, r.failed)
-	r.failed = failed
-	return nil
 }
 
 // refused says of which exported kinds the token sees nothing, or not all. Of the

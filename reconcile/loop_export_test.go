@@ -22,6 +22,11 @@ func (l *loop) exported(m *memory) string {
 	})
 	require.NoError(l.rt, err)
 	require.Empty(l.rt, diags.Errors())
+	return oneText(texts)
+}
+
+// oneText joins documents in an order of their own: an object may be handed out twice.
+func oneText(texts []string) string {
 	slices.Sort(texts)
 	return strings.Join(slices.Compact(texts), "\n---\n")
 }

@@ -226,8 +226,7 @@ func (s *scene) exported(w *wire) string {
 		})
 	require.NoError(s.rt, err)
 	require.Empty(s.rt, diags.Errors())
-	slices.Sort(texts)
-	return strings.Join(slices.Compact(texts), "\n---\n")
+	return oneText(texts)
 }
 
 // exportIsTheState: an export is no change to its server, and restored into an

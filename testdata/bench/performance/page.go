@@ -58,7 +58,7 @@ func newSection(server string) *Section {
 var parts = []struct{ name, title, about string }{
 	{"limit1000", "Against the server's own limit", "The same writes and reads as bare requests for many objects, in the best of the ways that were tried; the program's time is that of the whole command, from start to end, with its reads before and its looks between. 1 is the limit itself."},
 	{"limit10000", "The same with 10,000 objects", ""},
-	{"mixed", "A mixed datacenter", "Twelve kinds that refer to each other, against bare requests for many, one kind after the other."},
+	{"mixed", "A mixed datacenter", "Fifteen kinds that refer to each other, against bare requests for many, one kind after the other."},
 	{"rivals", "Against what users would pick instead", "On the same NetBox, the same storage rows, in one run: how many times as long the others take."},
 	{"growth", "Growth", "Storage rows on a sandbox, which answers at once: what is left is the program itself."},
 }
