@@ -62,7 +62,7 @@ func (v *survey) loses(o *Object) bool {
 		}
 	}
 	if why := v.wantsSecret(o); why != "" {
-		return v.drop(o, Lost{Object: o, Why: why})
+		return v.drop(o, Lost{Object: o, Secretless: true, Why: why})
 	}
 	return false
 }
@@ -86,7 +86,7 @@ func (v *survey) wantsSecret(o *Object) string {
 	if len(v.set.Validate(o.Kind, forSchema(full).(map[string]any), schema.Create)) > 0 {
 		return "" // a mistake of the manifests, which is reported as one
 	}
-	return problems[0].Message + ", and it is in no manifest: put it there, encrypted with sops (a skeleton is to be filled in first), and restore again"
+	return problems[0].Message + ", which no manifest has"
 }
 
 func (v *survey) drop(o *Object, why Lost) bool {

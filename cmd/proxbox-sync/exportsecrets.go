@@ -75,15 +75,7 @@ func (x *exportRun) report(exports *reconcile.Exports, list reconcile.Diagnostic
 // recipient that no existing file has is refused: it may have been added by
 // whoever wants to read along.
 func (x *exportRun) encrypted(base, text string) (name string, data []byte, why string) {
-	for n := 1; ; n++ {
-		name = base + secretsEnding
-		if n > 1 {
-			name = fmt.Sprintf("%s-%d%s", base, n, secretsEnding)
-		}
-		if old, err := x.contents(name); err == nil && old == nil {
-			break
-		}
-	}
+	name = x.freeBase(base) + secretsEnding
 	refuse := func(reason string) (string, []byte, string) {
 		return "", nil, fmt.Sprintf("%s was not written: %s", name, reason)
 	}

@@ -42,7 +42,7 @@ func (x *exportRun) skeletons(exports *reconcile.Exports, removed []*reconcile.O
 	todo := map[string][]skeletonEntry{}
 	for base, entries := range x.missing(exports) {
 		if !x.c.Encrypt {
-			todo[base+skeletonEnding] = entries
+			todo[x.freeBase(base)+skeletonEnding] = entries
 			continue
 		}
 		name, text, why := x.encrypted(base, textOf(entries))
@@ -75,6 +75,20 @@ func (x *exportRun) skeletons(exports *reconcile.Exports, removed []*reconcile.O
 	slices.Sort(x.todo)
 	slices.Sort(cant)
 	return out, cant
+}
+
+// freeBase is a name that a file of secrets can have, since none has it yet: the
+// skeleton is to be encrypted and to lose its last ending.
+func (x *exportRun) freeBase(base string) string {
+	for n := 1; ; n++ {
+		name := base
+		if n > 1 {
+			name = fmt.Sprintf("%s-%d", base, n)
+		}
+		if old, err := x.contents(name + secretsEnding); err == nil && old == nil {
+			return name
+		}
+	}
 }
 
 // missing are the secrets that are not in Git, by the file that declares their
