@@ -256,6 +256,9 @@ func shorten(text string) string {
 	return text
 }
 
+// Bare is the value of a node without its places.
+func (n *Node) Bare() any { return plain(n) }
+
 // plain converts a node to a plain value.
 func plain(n *Node) any {
 	switch n.Shape {

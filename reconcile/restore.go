@@ -46,6 +46,8 @@ type Lost struct {
 	// Untold says that it, or what it refers to, can't be told from its namesakes
 	// on the server; There that it is the object itself.
 	Untold, There bool
+	// Secretless says that it can't be made without a secret that no manifest has.
+	Secretless bool
 }
 
 // noDeletes is why a restore prunes and releases nothing.

@@ -36,16 +36,17 @@ type NotBack struct {
 	Object *Object
 	There  bool // the server has it, and something of it is missing or different
 	// Waits says that nothing is wrong with it: somebody else makes what is missing.
-	Waits     bool
-	Behind    bool   // it only waits for another object that is not back
-	Untold    bool   // it, or what it refers to, can't be told from its namesakes
-	Result    Result // of the step that did not work, "" where there was none
-	Reasons   []FieldMessage
-	Fields    []FieldChange // how the server has it, and how it should be
-	Secrets   []string      // that the server did not take
-	BlockedBy []string      // what had to come back first
-	Status    int
-	Request   string
+	Waits      bool
+	Behind     bool   // it only waits for another object that is not back
+	Untold     bool   // it, or what it refers to, can't be told from its namesakes
+	Secretless bool   // it can't be made without a secret that no manifest has
+	Result     Result // of the step that did not work, "" where there was none
+	Reasons    []FieldMessage
+	Fields     []FieldChange // how the server has it, and how it should be
+	Secrets    []string      // that the server did not take
+	BlockedBy  []string      // what had to come back first
+	Status     int
+	Request    string
 
 	sends bool // its step sends a secret, of which no proof tells
 }
@@ -86,7 +87,7 @@ func (x *Restored) lost(list []Lost) {
 			n.There = true
 		}
 		first := len(n.Reasons) == 0
-		n.There, n.Untold = n.There || l.There, n.Untold || l.Untold
+		n.There, n.Untold, n.Secretless = n.There || l.There, n.Untold || l.Untold, n.Secretless || l.Secretless
 		n.Waits, n.Behind = l.Waits && (n.Waits || first), l.Behind && (n.Behind || first)
 		n.Reasons = append(n.Reasons, FieldMessage{Field: l.Field, Text: l.Why})
 	}

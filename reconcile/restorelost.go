@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"proxbox-sync/schema"
@@ -60,7 +61,32 @@ func (v *survey) loses(o *Object) bool {
 			v.lost = append(v.lost, lost...)
 		}
 	}
+	if why := v.wantsSecret(o); why != "" {
+		return v.drop(o, Lost{Object: o, Secretless: true, Why: why})
+	}
 	return false
+}
+
+// wantsSecret says which secret an object can't be created without and that the
+// manifests do not have, "" where nothing else than a secret is missing or nothing.
+func (v *survey) wantsSecret(o *Object) string {
+	if o.Peer != nil || len(o.Kind.Resource.Create) == 0 {
+		return ""
+	}
+	problems := v.set.Validate(o.Kind, forSchema(o.Fields).(map[string]any), schema.Create)
+	if len(problems) == 0 {
+		return ""
+	}
+	full := maps.Clone(o.Fields)
+	for _, name := range writeOnlyFields(o.Kind) {
+		if Empty(full[name]) {
+			full[name] = Redacted
+		}
+	}
+	if len(v.set.Validate(o.Kind, forSchema(full).(map[string]any), schema.Create)) > 0 {
+		return "" // a mistake of the manifests, which is reported as one
+	}
+	return problems[0].Message + ", which no manifest has"
 }
 
 func (v *survey) drop(o *Object, why Lost) bool {

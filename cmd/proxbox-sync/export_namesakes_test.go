@@ -262,3 +262,27 @@ func TestExportNotesATwinThatIsSomebodyElses(t *testing.T) {
 		require.NoFileExists(t, filepath.Join(dir, "fastapiendpoint.yaml"))
 	}
 }
+
+// The same objects in another order of their ids, as after a restore that came in
+// two parts, export to the same bytes.
+func TestExportOfNamesakesDoesNotGoByTheirIDs(t *testing.T) {
+	var exports []map[string]string
+	for _, order := range [][]string{{"a", "b"}, {"b", "a"}} {
+		c := clickedTogether(t)
+		cluster := c.make("virtualization/clusters", map[string]any{"name": "k", "type": 1})
+		tenants := map[string]any{}
+		for _, name := range order {
+			tenants[name] = c.make("tenancy/tenants", map[string]any{"name": name, "slug": name})
+			c.make("plugins/proxbox/endpoints/proxmox", map[string]any{"name": "twin", "domain": name + ".twin.example.net", "mode": "cluster", "username": "u@pve"})
+		}
+		for _, name := range order {
+			machine := c.make("virtualization/virtual-machines", map[string]any{"name": "vm", "cluster": cluster, "tenant": tenants[name]})
+			c.make("plugins/proxbox/snapshots", map[string]any{"virtual_machine": machine, "vmid": 100, "name": "s" + name, "node": "pve", "subtype": "qemu", "status": "active"})
+		}
+		dir := filepath.Join(t.TempDir(), "m")
+		code, said := c.exported(dir, "--with-references")
+		require.Zero(t, code, said)
+		exports = append(exports, filesIn(t, dir))
+	}
+	sameFiles(t, exports[0], exports[1])
+}

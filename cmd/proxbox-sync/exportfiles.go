@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -162,7 +163,8 @@ func (x *exportRun) edits(gone []*reconcile.Object) (map[string]*fileEdits, []st
 	}
 	for file, f := range files {
 		slices.SortFunc(f.fresh, func(a, b *freshDocument) int {
-			return strings.Compare(a.kind.Name+"\x00"+a.key, b.kind.Name+"\x00"+b.key)
+			// Namesakes by what they say: ids differ after a restore.
+			return cmp.Or(strings.Compare(a.kind.Name+"\x00"+a.key, b.kind.Name+"\x00"+b.key), strings.Compare(a.text, b.text))
 		})
 		f.edits = append(f.edits, x.inserts(file, f.fresh)...)
 	}

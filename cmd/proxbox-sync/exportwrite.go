@@ -30,10 +30,7 @@ func (x *exportRun) finish(exports *reconcile.Exports, list reconcile.Diagnostic
 		return failed(list, err)
 	}
 	cant = append(cant, more...)
-	skeletons, more, err := x.skeletons(exports)
-	if err != nil {
-		return failed(list, err)
-	}
+	skeletons, more := x.skeletons(exports, gone)
 	cant = append(cant, more...)
 	for file, text := range skeletons {
 		texts[file] = text

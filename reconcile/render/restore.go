@@ -188,6 +188,8 @@ func todo(n *reconcile.NotBack, drill bool) string {
 		return "the rest of it is there. Have what the server asks before it takes this secret answer (such as the backend whose key it is), and " + again
 	case len(n.BlockedBy) > 0, n.Behind:
 		return "bring that back first, and " + again
+	case n.Secretless:
+		return "fill in its skeleton, or have the sops file read that has it, and " + again
 	case n.Untold:
 		return "tell them apart in NetBox, as the reason says, and " + again
 	case n.Result == "" && len(n.Reasons) > 0 && len(n.Fields) == 0:
