@@ -114,7 +114,7 @@ func Export(ctx context.Context, set *schema.Set, server Server, documents *Stat
 		out:        &Exports{Counts: map[string]int{}, Dropped: map[string]map[RowID]bool{}, Unread: map[string]string{}},
 		selected:   make([]bool, len(o.Select)),
 		identities: map[[sha256.Size]byte]identified{}, readOnly: map[string]map[string]bool{},
-		referenced: map[string]map[RowID]bool{}, customs: map[string]bool{}, blind: map[string]bool{}, left: map[string]map[RowID]bool{}, noted: map[ExportNote]bool{}}
+		referenced: map[string]map[RowID]bool{}, customs: map[string]bool{}, blind: map[string]bool{}, unclear: map[string]map[string]bool{}, left: map[string]map[RowID]bool{}, noted: map[ExportNote]bool{}}
 	if err := e.read(); err != nil || e.diags.HasErrors() {
 		return nil, e.diags.Sorted(), err
 	}
@@ -135,15 +135,18 @@ func Export(ctx context.Context, set *schema.Set, server Server, documents *Stat
 	}
 	e.gone()
 	e.unused()
+	e.out.Secrets = slices.DeleteFunc(e.out.Secrets, func(c SecretCoverage) bool { return e.out.Dropped[c.Object.Kind.Name][c.Object.liveRow()] })
 	slices.SortFunc(e.out.Notes, compareNotes)
 	return e.out, e.diags.Sorted(), nil
 }
 
-// unsatisfied takes the references of documents that the server shows nothing
-// for out of the mistakes: what is gone or hidden must not end an export.
+// unsatisfied takes what is no mistake of the documents out of the mistakes: what
+// is gone, hidden, or there more than once must not end an export.
 func (e *exporting) unsatisfied(list Diagnostics) Diagnostics {
+	at := map[Position]*Object{}
 	for kind, objects := range e.documents.Objects {
 		for _, d := range objects {
+			at[d.Doc.Pos] = d
 			if d.Key == "" && len(d.Kind.Resource.Key) > 0 {
 				e.blind[kind] = true
 				e.out.Unread[kind] = "a document refers to something that the server does not show"
@@ -151,10 +154,19 @@ func (e *exporting) unsatisfied(list Diagnostics) Diagnostics {
 		}
 	}
 	return slices.DeleteFunc(list, func(d Diagnostic) bool {
-		if !d.nowhere() {
+		why := d.Summary
+		switch {
+		case d.nowhere(), d.Code == "ambiguous-reference" && len(d.Related) <= 1: // two documents would be a mistake
+		case d.Code == "ambiguous-object" && at[d.Pos] != nil && at[d.Pos].renamedFrom == nil:
+			o := at[d.Pos]
+			if e.unclear[o.Kind.Name] == nil {
+				e.unclear[o.Kind.Name] = map[string]bool{}
+			}
+			e.unclear[o.Kind.Name][o.place()] = true
+			why += ": " + d.Detail
+		default:
 			return false
 		}
-		why := d.Summary
 		if d.Field != "" {
 			_, why, _ = strings.Cut(d.Summary, ": ")
 		}
@@ -190,8 +202,11 @@ type exporting struct {
 	customs    map[string]bool           // custom fields in use
 	selected   []bool                    // selections that something fitted
 	noted      map[ExportNote]bool
-	blind      map[string]bool           // kinds with documents whose object can't be told
-	left       map[string]map[RowID]bool // objects that were seen and can't be declared
+	blind      map[string]bool // kinds with documents whose object can't be told
+	// unclear are the keys by kind of which the server has several objects, and a
+	// document can't tell which is its.
+	unclear map[string]map[string]bool
+	left    map[string]map[RowID]bool // objects that were seen and can't be declared
 
 	out   *Exports
 	diags Diagnostics
@@ -272,7 +287,7 @@ func (e *exporting) object(o *Object, referred bool) error {
 		return nil // one of the documents may be its
 	}
 	id, alone := e.alone(o)
-	if !alone {
+	if !alone || o.Peer == nil && e.unclear[o.Kind.Name][o.place()] {
 		e.leave(o)
 		return nil
 	}
