@@ -130,6 +130,7 @@ func (a *app) plan(in planning) (*netbox.Client, *reconcile.Plan, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	defer client.Greet(a.ctx)()
 	docs, list, err := a.documents(in.manifestFlags, p, in.key)
 	if err != nil {
 		return nil, nil, err

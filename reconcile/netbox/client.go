@@ -43,8 +43,10 @@ type Client struct {
 	// Each mutex guards what follows it, also while that is fetched.
 	naming   sync.Mutex
 	instance *reconcile.Instance
+	nameless error // why there is none, so that nobody tries for as long again
 	listing  sync.Mutex
 	roots    map[string]map[string]bool // paths that a root document lists, by its own path
+	rootless map[string]error           // why there are none
 	learning sync.Mutex
 	filters  map[string]bool // whether lists heed a filter, by "path?filter"
 

@@ -124,6 +124,7 @@ func New(cfg Config) (*Client, error) {
 		sleep:       cfg.Sleep,
 		limits:      defaultLimits,
 		roots:       map[string]map[string]bool{},
+		rootless:    map[string]error{},
 		filters:     map[string]bool{},
 	}
 	if c.log == nil {

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 
 	"proxbox-sync/reconcile"
 	"proxbox-sync/schema"
@@ -105,14 +106,51 @@ func (r *cappedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Greet asks in the background for what every command needs to know of the server,
+// so that it is there when the manifests have been read. What is wrong is told to
+// the one who needs it. The returned function ends that; nothing goes on after it.
+func (c *Client) Greet(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	behind := func(ask func()) {
+		wg.Go(func() {
+			var err error
+			defer reconcile.Recovered(&err) // whoever asks again gets there
+			ask()
+		})
+	}
+	behind(func() { _, _ = c.Instance(ctx) })
+	roots := map[string]bool{}
+	for _, k := range c.kinds.Kinds() {
+		if parts := strings.Split(k.Resource.Paths[0], "/"); parts[0] == "plugins" && len(parts) > 2 {
+			roots[strings.Join(parts[:2], "/")] = true
+		}
+	}
+	for path := range roots {
+		behind(func() { _, _ = c.root(ctx, path) })
+	}
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
 // Instance names the server, by its status document. A token that may not read
 // that leaves the versions unknown.
 func (c *Client) Instance(ctx context.Context) (reconcile.Instance, error) {
 	c.naming.Lock()
 	defer c.naming.Unlock()
-	if c.instance != nil {
-		return *c.instance, nil
+	if c.instance == nil && c.nameless == nil {
+		instance, err := c.askInstance(ctx)
+		if err != nil && ctx.Err() != nil {
+			return instance, err // of this call, and not of the server
+		}
+		c.instance, c.nameless = &instance, err
 	}
+	return *c.instance, c.nameless
+}
+
+func (c *Client) askInstance(ctx context.Context) (reconcile.Instance, error) {
 	var doc struct {
 		Version *string           `json:"netbox-version"`
 		Plugins map[string]string `json:"plugins"`
@@ -139,7 +177,6 @@ func (c *Client) Instance(ctx context.Context) (reconcile.Instance, error) {
 	if c.generation.Load() == 0 {
 		c.generation.Store(generation(instance.NetBoxVersion))
 	}
-	c.instance = &instance
 	return instance, nil
 }
 
@@ -188,6 +225,9 @@ func (c *Client) root(ctx context.Context, path string) (map[string]bool, error)
 	if listed, ok := c.roots[path]; ok {
 		return listed, nil
 	}
+	if err := c.rootless[path]; err != nil {
+		return nil, err
+	}
 	var doc any
 	_, err := c.getJSON(ctx, call{path: path}, &doc)
 	var e *Error
@@ -195,7 +235,11 @@ func (c *Client) root(ctx context.Context, path string) (map[string]bool, error)
 		doc, err = nil, nil
 	}
 	if err != nil {
-		return nil, doing("reading the list of paths at "+c.url(path, "").String(), err)
+		err = doing("reading the list of paths at "+c.url(path, "").String(), err)
+		if ctx.Err() == nil {
+			c.rootless[path] = err
+		}
+		return nil, err
 	}
 	listed := map[string]bool{}
 	collectPaths(listed, path, doc, 0)
