@@ -67,13 +67,13 @@ func (b *bench) part(name string) (*Section, error) {
 	section := newSection(version)
 	switch name {
 	case "limit1000":
-		section.Contests, err = limits(s, b.binary, 1000, b.rounds)
+		section.Contests, err = limits(s, b.binary, 1000, b.rounds, manners)
 	case "limit10000":
-		section.Contests, err = limits(s, b.binary, 10_000, 1)
+		section.Contests, err = limits(s, b.binary, 10_000, 1, manners[1:2])
 	case "mixed":
 		section.Contests, err = mixed(s, b.binary, b.rounds)
 	case "rivals":
-		section.Contests, err = rivals(s, os.Getenv("NETBOX_TOKEN_V1"), b.binary, b.python, 1000, 100)
+		section.Contests, err = rivals(s, os.Getenv("NETBOX_TOKEN_V1"), b.binary, b.python, 1000, 100, b.rounds)
 	default:
 		return nil, fmt.Errorf("there is no such part")
 	}

@@ -77,7 +77,7 @@ func (r Results) page() string {
 	b.WriteString(`# Performance
 
 Written by ` + "`make bench`" + `, which repeats all of it; don't edit. Ratios are what counts: absolute times are those of
-one machine on one day. Every time is the least of several runs that took turns.
+one machine on one day. Every time is the least of several runs that took turns, as many of ours as of the others.
 `)
 	for _, p := range parts {
 		s := r[p.name]

@@ -8,9 +8,10 @@ import (
 )
 
 // rivals measures what users would pick in place of the program: on the same NetBox,
-// the same storage rows, in one run. Ansible gets ansible of them, since its time
-// grows with each, and what it takes is counted for all.
-func rivals(s *server, v1, binary, python string, n, ansible int) (contests []*Contest, err error) {
+// the same storage rows, in one run. The closest of them takes turns with ours; the
+// others, which need minutes, run once. Ansible gets ansible of the rows, since its
+// time grows with each, and what it takes is counted for all.
+func rivals(s *server, v1, binary, python string, n, ansible, rounds int) (contests []*Contest, err error) {
 	x, err := newScene(s, binary)
 	defer func() { err = x.end(err) }()
 	if err != nil {
@@ -22,9 +23,6 @@ func rivals(s *server, v1, binary, python string, n, ansible int) (contests []*C
 		if err := storages(filepath.Join(x.dir, dir), x.tag, n, content); err != nil {
 			return nil, err
 		}
-	}
-	if err := x.ourRound(create, update, read, &Contest{}, n, false); err != nil {
-		return nil, err
 	}
 	scripts, err := filepath.Abs("testdata/bench/rivals")
 	if err != nil {
@@ -47,23 +45,37 @@ func rivals(s *server, v1, binary, python string, n, ansible int) (contests []*C
 		}
 		return err
 	}
-	if err := play(read, "iso"); err != nil {
-		return nil, err
-	}
-	for _, script := range []struct{ file, name string }{{"bulk.py", "pynetbox, in bulk"}, {"single.py", "pynetbox, one by one"}} {
+	run := func(file, name string) error {
 		if err := x.empty(); err != nil {
-			return nil, err
+			return err
 		}
 		for _, step := range []struct {
 			contest *Contest
 			content string
 		}{{create, "images"}, {update, "iso"}, {read, "iso"}} {
-			m, err := measured(x.dir, env, python, filepath.Join(scripts, script.file), x.tag, fmt.Sprintf("%.0f", x.cluster), fmt.Sprint(n), step.content)
+			m, err := measured(x.dir, env, python, filepath.Join(scripts, file), x.tag, fmt.Sprintf("%.0f", x.cluster), fmt.Sprint(n), step.content)
 			if err != nil {
+				return err
+			}
+			step.contest.other(name, m.Seconds)
+		}
+		return nil
+	}
+	for round := range rounds {
+		if err := x.empty(); err != nil {
+			return nil, err
+		}
+		if err := x.ourRound(create, update, read, &Contest{}, n, false); err != nil {
+			return nil, err
+		}
+		if round == 0 {
+			if err := play(read, "iso"); err != nil {
 				return nil, err
 			}
-			step.contest.other(script.name, m.Seconds)
+		}
+		if err := run("bulk.py", "pynetbox, in bulk"); err != nil {
+			return nil, err
 		}
 	}
-	return []*Contest{create, update, read}, nil
+	return []*Contest{create, update, read}, run("single.py", "pynetbox, one by one")
 }

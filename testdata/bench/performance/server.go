@@ -44,6 +44,7 @@ func (s *server) ask(method, path string, body, into any) error {
 		request.Header.Set("Authorization", "Bearer "+s.token)
 	}
 	request.Header.Set("Content-Type", "application/json")
+	request.Header["Idempotency-Key"] = nil // not sent; sent again where an idle connection was closed under it
 	answer, err := s.client.Do(request)
 	if err != nil {
 		return err
