@@ -42,18 +42,7 @@ func (e *exporting) read() error {
 		e.reachable(needs)
 	}
 	e.distinguishing(needs)
-	target := map[string]bool{}
-	for _, k := range e.set.Kinds() {
-		for _, f := range referenceFields(k) {
-			target[f.Ref.Kind] = true
-		}
-	}
-	queries := slices.DeleteFunc(needs.queries(), func(q Query) bool {
-		if e.scope[q.Kind] && !target[q.Kind] && len(e.documents.Objects[q.Kind]) == 0 && len(e.set.Kind(q.Kind).Resource.Key) > 0 {
-			e.streamed[q.Kind] = true
-		}
-		return e.streamed[q.Kind]
-	})
+	queries := e.held(needs.queries())
 	e.reading = newReading(e.set, e.server)
 	if err := e.reading.all(e.ctx, queries); err != nil {
 		return err
@@ -79,6 +68,22 @@ func (e *exporting) read() error {
 		}
 	}
 	return nil
+}
+
+// held are the queries of kinds that are held as a whole; the others are streamed.
+func (e *exporting) held(queries []Query) []Query {
+	target := map[string]bool{}
+	for _, k := range e.set.Kinds() {
+		for _, f := range referenceFields(k) {
+			target[f.Ref.Kind] = true
+		}
+	}
+	return slices.DeleteFunc(queries, func(q Query) bool {
+		if e.scope[q.Kind] && !target[q.Kind] && len(e.documents.Objects[q.Kind]) == 0 && len(e.set.Kind(q.Kind).Resource.Key) > 0 {
+			e.streamed[q.Kind] = true
+		}
+		return e.streamed[q.Kind]
+	})
 }
 
 // readable lists what of a kind can be asked for.

@@ -129,30 +129,7 @@ func TestHostileMarkers(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			server := g.server(t)
-			list := g.list(server, g.kind("ProxmoxStorage"))
-			var mine map[string]any
-			for _, row := range list {
-				if m, _ := row["custom_fields"].(map[string]any)[reconcile.MarkerField].(map[string]any); m["owner"] == "datacenter" {
-					mine = m
-				}
-			}
-			require.NotEmpty(t, mine)
-			forged := ""
-			for _, row := range list {
-				text, _ := json.Marshal(row["cluster"])
-				if strings.Contains(string(text), `"nobody"`) && row["name"] == "local" {
-					forged = fmt.Sprint(row["id"])
-				}
-			}
-			require.NotEmpty(t, forged)
-			body, err := json.Marshal(map[string]any{"custom_fields": map[string]any{reconcile.MarkerField: tc.marker(mine)}})
-			require.NoError(t, err)
-			q := httptest.NewRequest(http.MethodPatch, storageRows+forged+"/", strings.NewReader(string(body)))
-			q.Header.Set("Authorization", authorization(sandboxToken))
-			q.Header.Set("Content-Type", "application/json")
-			answer := httptest.NewRecorder()
-			server.ServeHTTP(answer, q)
-			require.Equal(t, http.StatusOK, answer.Code, answer.Body)
+			forged := g.forge(t, server, tc.marker)
 			before := g.exactly(server)
 			got := g.faulty(t, newFaultyWay(t, server, nil), nil)
 			require.Equal(t, int(exitDone), got.code, got.stdout+got.stderr)
@@ -160,4 +137,35 @@ func TestHostileMarkers(t *testing.T) {
 			require.Contains(t, got.stdout, "Apply: ")
 		})
 	}
+}
+
+// forge gives a storage of somebody else a marker, made of one of this owner's, and
+// returns its number.
+func (g *ground) forge(t *testing.T, server http.Handler, marker func(mine map[string]any) any) string {
+	t.Helper()
+	list := g.list(server, g.kind("ProxmoxStorage"))
+	var mine map[string]any
+	for _, row := range list {
+		if m, _ := row["custom_fields"].(map[string]any)[reconcile.MarkerField].(map[string]any); m["owner"] == "datacenter" {
+			mine = m
+		}
+	}
+	require.NotEmpty(t, mine)
+	forged := ""
+	for _, row := range list {
+		text, _ := json.Marshal(row["cluster"])
+		if strings.Contains(string(text), `"nobody"`) && row["name"] == "local" {
+			forged = fmt.Sprint(row["id"])
+		}
+	}
+	require.NotEmpty(t, forged)
+	body, err := json.Marshal(map[string]any{"custom_fields": map[string]any{reconcile.MarkerField: marker(mine)}})
+	require.NoError(t, err)
+	q := httptest.NewRequest(http.MethodPatch, storageRows+forged+"/", strings.NewReader(string(body)))
+	q.Header.Set("Authorization", authorization(sandboxToken))
+	q.Header.Set("Content-Type", "application/json")
+	answer := httptest.NewRecorder()
+	server.ServeHTTP(answer, q)
+	require.Equal(t, http.StatusOK, answer.Code, answer.Body)
+	return forged
 }
