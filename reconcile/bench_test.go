@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"proxbox-sync/reconcile"
 	"proxbox-sync/reconcile/manifest"
 )
@@ -63,5 +65,70 @@ func BenchmarkPlan(b *testing.B) {
 				reconcile.Apply(context.Background(), mustPlan(b, set, m, docs, planOptions()), m, reconcile.ApplyOptions{})
 			}
 		}
+	}
+}
+
+// BenchmarkPhases are the phases of a plan one by one: desired (validation in it),
+// link, diff, order, digest of what the manifests mean.
+func BenchmarkPhases(b *testing.B) {
+	const n = 10_000
+	set, ctx := kinds(b), context.Background()
+	docs := stores(b, n)
+	for _, name := range []string{"creates", "no-op"} {
+		m := newMemory(set)
+		if name == "no-op" {
+			reconcile.Apply(ctx, mustPlan(b, set, m, docs, planOptions()), m, reconcile.ApplyOptions{})
+		}
+		ready := func(phases int) (desired, live *reconcile.State, changes []*reconcile.Change) {
+			desired, _ = reconcile.Desired(set, docs, planOptions().Desired)
+			if phases > 0 {
+				live, _, _ = reconcile.Observe(ctx, set, m, desired, reconcile.Ownership{})
+			}
+			if phases > 1 {
+				require.Empty(b, reconcile.Link(set, desired, live).Errors())
+			}
+			if phases > 2 {
+				d, _ := reconcile.Diff(set, desired, live, reconcile.DiffOptions{})
+				changes = d.Changes
+			}
+			return desired, live, changes
+		}
+		phase := func(what string, before int, run func(desired, live *reconcile.State, changes []*reconcile.Change)) {
+			b.Run(name+"/"+what, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					b.StopTimer()
+					desired, live, changes := ready(before)
+					b.StartTimer()
+					run(desired, live, changes)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/object")
+			})
+		}
+		phase("link", 1, func(desired, live *reconcile.State, _ []*reconcile.Change) { reconcile.Link(set, desired, live) })
+		phase("diff", 2, func(desired, live *reconcile.State, _ []*reconcile.Change) {
+			reconcile.Diff(set, desired, live, reconcile.DiffOptions{})
+		})
+		phase("order", 3, func(_, _ *reconcile.State, changes []*reconcile.Change) {
+			reconcile.NewPlan(reconcile.Instance{}, changes, nil)
+		})
+		b.Run(name+"/desired", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				reconcile.Desired(set, docs, planOptions().Desired)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/object")
+		})
+		plan := mustPlan(b, set, m, docs, planOptions())
+		b.Run(name+"/digest", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				fresh := *plan // which has not been digested
+				if fresh.Record().Manifests.Digest == "" {
+					b.Fatal("no digest")
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/object")
+		})
 	}
 }

@@ -160,14 +160,20 @@ func markerOf(live *Object) (Marker, markerForm) {
 // digest is 16 hexadecimal digits of SHA-256 over its parts, each with its
 // length in front, so that no two lists of parts look alike.
 func digest(parts ...string) string {
-	h := sha256.New()
-	for _, p := range append([]string{markerVersion}, parts...) {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-		h.Write(n[:])
-		h.Write([]byte(p))
+	size := 8 + len(markerVersion)
+	for _, p := range parts {
+		size += 8 + len(p)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
+	b := appendSized(make([]byte, 0, size), markerVersion)
+	for _, p := range parts {
+		b = appendSized(b, p)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
+func appendSized(b []byte, text string) []byte {
+	return append(binary.BigEndian.AppendUint64(b, uint64(len(text))), text...)
 }
 
 // keyDigest is the digest of an object's kind and key.

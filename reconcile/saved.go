@@ -21,6 +21,7 @@ func (p *Plan) manifestsDigest() string {
 		return p.digested
 	}
 	h := sha256.New()
+	var line []byte
 	for _, kind := range sortedKeys(p.desired.Objects) {
 		sums := make([][sha256.Size]byte, 0, len(p.desired.Objects[kind])) // the texts of a hundred thousand take 60 MB
 		for _, o := range p.desired.Objects[kind] {
@@ -28,7 +29,8 @@ func (p *Plan) manifestsDigest() string {
 		}
 		slices.SortFunc(sums, func(a, b [sha256.Size]byte) int { return bytes.Compare(a[:], b[:]) })
 		for _, sum := range sums {
-			_, _ = fmt.Fprintf(h, "%s\x00%x\x00", kind, sum)
+			line = append(hex.AppendEncode(append(append(line[:0], kind...), 0), sum[:]), 0)
+			h.Write(line)
 		}
 	}
 	p.digested = hex.EncodeToString(h.Sum(nil))
