@@ -61,7 +61,7 @@ func (a *applying) agreesAll(c *Change, r Row, value func(FieldChange) any) bool
 		f := fc.Field
 		if fc.Name != f.Name {
 			entries, _ := live.(map[string]any)
-			live = customValue(entries[fc.Name[len(f.Name)+1:]])
+			live = liveEntry(entries[fc.Name[len(f.Name)+1:]], value(fc))
 			f = &schema.Field{Name: fc.Name, Class: schema.JSON}
 		}
 		if canonical(f, a.wireValue(fc.Field, value(fc))) != canonical(f, live) {

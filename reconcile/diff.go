@@ -215,8 +215,7 @@ func newEntries(f *schema.Field, v any) []FieldChange {
 	entries, _ := v.(map[string]any)
 	var out []FieldChange
 	for _, name := range sortedKeys(entries) {
-		value := customValue(entries[name])
-		out = append(out, FieldChange{Name: f.Name + "." + name, Field: f, After: Shown(value), wire: value})
+		out = append(out, FieldChange{Name: f.Name + "." + name, Field: f, After: Shown(entries[name]), wire: entries[name]})
 	}
 	return out
 }

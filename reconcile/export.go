@@ -190,7 +190,8 @@ type exporting struct {
 	scope      map[string]bool // kinds that are exported
 	streamed   map[string]bool // of them, those that are not held as a whole
 	readOnly   map[string]map[string]bool
-	defaults   map[string]any // of custom fields that have one, by name
+	defaults   map[string]any    // of custom fields that have one, by name
+	types      map[string]string // of custom fields, by name
 	customRows []Row
 	// shared are the live keys that several objects of a kind have.
 	shared map[string]map[string]bool

@@ -143,7 +143,7 @@ func (e *exporting) entryEdits(x *Exported, f *schema.Field, want any, ignored [
 		switch {
 		case all || name == MarkerField:
 		case has:
-			_, differs := compareField(&schema.Field{Name: path, Class: schema.JSON}, customValue(v), customValue(live[name]), inner)
+			_, differs := compareField(&schema.Field{Name: path, Class: schema.JSON}, v, e.customValue(name, live[name]), inner)
 			if differs && (writable || live[name] == nil) {
 				x.edit(d, []string{f.Name, name}, keepIgnored(value, v, inner))
 			}

@@ -12,17 +12,20 @@ import (
 // customFields reads which custom fields there are: a null says something where
 // the server would fill in a default.
 func (e *exporting) customFields() error {
-	e.defaults = map[string]any{}
+	e.defaults, e.types = map[string]any{}, map[string]string{}
 	kind := MarkerKind(e.set)
 	if kind == nil {
 		return nil
 	}
-	fields := []string{"name", "default"}
+	fields := []string{"name", "type", "default"}
 	if e.o.References {
 		fields = readable(kind)
 	}
 	_, err := e.server.Read(e.ctx, Query{Kind: kind.Name, Fields: fields}, func(r Row) error {
 		name, _ := r.Fields["name"].(string)
+		if v, ok := r.Fields["type"].(string); ok {
+			e.types[name] = v
+		}
 		if v := r.Fields["default"]; v != nil {
 			e.defaults[name] = v
 		}
@@ -269,22 +272,45 @@ func (e *exporting) entries(o *Object, f *schema.Field, v any) map[string]any {
 		if name == MarkerField || value == nil && e.defaults[name] == nil {
 			continue
 		}
-		if refersByNumber(value) {
+		if e.refersByNumber(name, value) {
 			e.note(o, f.Name+"."+name, "it refers to an object by its number, which no other NetBox has", true)
 			continue
 		}
-		out[name] = customValue(value)
+		out[name] = e.customValue(name, value)
+		if e.types[name] == "" && canonical(&schema.Field{Class: schema.JSON}, out[name]) != canonical(&schema.Field{Class: schema.JSON}, value) {
+			e.note(o, f.Name+"."+name, "it may be a choice, or JSON that looks like one: the token may not read the custom fields", false)
+		}
 	}
 	return out
 }
 
-func refersByNumber(v any) bool {
+// customValue is a custom field's live value as a manifest declares it.
+func (e *exporting) customValue(name string, v any) any {
+	if e.types[name] == "json" {
+		return v
+	}
+	return customValue(v)
+}
+
+// refersByNumber reports whether a custom field holds objects. Where its type is
+// not known, it is told by its form.
+func (e *exporting) refersByNumber(name string, v any) bool {
+	switch e.types[name] {
+	case "object", "multiobject":
+		return !Empty(v)
+	case "":
+		return looksNested(v)
+	}
+	return false
+}
+
+func looksNested(v any) bool {
 	switch v := v.(type) {
 	case map[string]any:
 		_, numbered := v["id"].(Number)
 		return numbered && v["url"] != nil
 	case []any:
-		return len(v) > 0 && slices.ContainsFunc(v, refersByNumber)
+		return len(v) > 0 && slices.ContainsFunc(v, looksNested)
 	}
 	return false
 }

@@ -26,7 +26,7 @@ func compareMap(f *schema.Field, want, have any, ignored []string) []FieldChange
 	var changes []FieldChange
 	for _, name := range sortedKeys(wanted) {
 		path := f.Name + "." + name
-		before, after := customValue(live[name]), customValue(wanted[name])
+		before, after := liveEntry(live[name], wanted[name]), wanted[name]
 		entry := &schema.Field{Name: path, Class: schema.JSON}
 		inner, all := nested(f.Name, path, ignored)
 		if all {

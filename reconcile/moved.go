@@ -289,7 +289,7 @@ func (o *Object) declaredValue(name string) (any, bool) {
 	head, entry, ok := strings.Cut(name, ".")
 	entries, isMap := o.Fields[head].(map[string]any)
 	if v, has := entries[entry]; ok && isMap && has {
-		return Shown(customValue(v)), true
+		return Shown(v), true
 	}
 	return nil, false
 }

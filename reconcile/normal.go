@@ -196,9 +196,29 @@ func appendExact(b []byte, v any) []byte {
 	}
 }
 
-// customValue brings a value of a custom field into comparable form: the
-// server shows an object field as a nested object where an id is written, and a
-// selection with its label where the value alone is.
+// liveEntry is the live value of a custom field as a manifest would declare it that
+// declares another value, wanted. Only a field of JSON is declared by a mapping, and
+// shown as it is.
+func liveEntry(live, wanted any) any {
+	if holdsMapping(wanted) {
+		return live
+	}
+	return customValue(live)
+}
+
+func holdsMapping(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		return true
+	case []any:
+		return slices.ContainsFunc(v, holdsMapping)
+	}
+	return false
+}
+
+// customValue is the value of a custom field that is not one of JSON as it is
+// written: the server shows an object field as a nested object where an id is
+// written, and a selection with its label where the value alone is.
 func customValue(v any) any {
 	switch v := v.(type) {
 	case map[string]any:

@@ -218,7 +218,7 @@ func (w *owning) next(o *Object, old Marker, known claim, sent map[string]bool, 
 			entries, _ := v.(map[string]any)
 			for entry, value := range entries {
 				path := name + "." + entry
-				m.Fields[path] = o.fieldDigest(&schema.Field{Class: schema.JSON}, path, without(path, customValue(value), ignored))
+				m.Fields[path] = o.fieldDigest(&schema.Field{Class: schema.JSON}, path, without(path, value, ignored))
 			}
 		default:
 			m.Fields[name] = o.fieldDigest(f, name, without(name, v, ignored))

@@ -251,38 +251,65 @@ func (x *exportRun) inserts(file string, fresh []*freshDocument) []manifest.Edit
 	return out
 }
 
-// rewrite makes the new contents of the files, nil for one that has nothing left,
-// and checks that they say what they should: a file where that fails stays as it
-// is.
+// rewrite makes the new contents of the files, nil for one that has nothing left.
+// A change that did not come out as it was meant is left out, and named; the
+// others of its file are made.
 func (x *exportRun) rewrite(files map[string]*fileEdits) (map[string][]byte, []string, error) {
 	out := map[string][]byte{}
 	var cant []string
-	for file, f := range files {
-		data, err := x.contents(file)
+	again := files
+	for len(again) > 0 {
+		for file, f := range again {
+			failed, err := x.rewriteFile(file, f, out)
+			if err != nil {
+				return nil, nil, err
+			}
+			cant = append(cant, failed...)
+		}
+		bad, err := x.check(files, out)
 		if err != nil {
 			return nil, nil, err
 		}
-		text, failed := manifest.Rewrite(file, data, f.edits)
-		for _, e := range failed {
-			cant = append(cant, fmt.Sprintf("%s can't be changed in place: %s", editPlace(file, e.Edit), e.Reason))
+		again = map[string]*fileEdits{}
+		for _, b := range bad {
+			cant = append(cant, fmt.Sprintf("%s: %s: %s can't be set there (%s)", b.object.Label(), strings.Join(b.edit.Path, "."), render.YAMLValue(b.edit.Value), b.file))
+			files[b.file].leaveOut(b.expected)
+			again[b.file] = files[b.file]
 		}
-		if len(failed) > 0 {
-			f.said = slices.DeleteFunc(f.said, func(s expected) bool {
-				return slices.ContainsFunc(failed, func(e *manifest.EditError) bool {
-					return e.Edit.Fields == s.edit.Fields && e.Edit.Name == s.edit.Path[len(s.edit.Path)-1]
-				})
-			})
-		}
-		if string(text) != string(data) || text == nil {
-			out[file] = text
-		}
-	}
-	bad, err := x.check(files, out)
-	for _, text := range bad {
-		cant = append(cant, text)
 	}
 	slices.Sort(cant)
-	return out, cant, err
+	return out, slices.Compact(cant), nil
+}
+
+// rewriteFile makes the new contents of one file, unless they are the old ones.
+func (x *exportRun) rewriteFile(file string, f *fileEdits, out map[string][]byte) (cant []string, err error) {
+	delete(out, file)
+	data, err := x.contents(file)
+	if err != nil {
+		return nil, err
+	}
+	text, failed := manifest.Rewrite(file, data, f.edits)
+	for _, e := range failed {
+		cant = append(cant, fmt.Sprintf("%s can't be changed in place: %s", editPlace(file, e.Edit), e.Reason))
+		f.said = slices.DeleteFunc(f.said, func(s expected) bool { return s.makes(e.Edit) })
+	}
+	if string(text) != string(data) || text == nil {
+		out[file] = text
+	}
+	return cant, nil
+}
+
+// makes reports whether an edit of a file is the one that a value comes by.
+func (s expected) makes(e manifest.Edit) bool {
+	return e.Fields == s.edit.Fields && e.Name == s.edit.Path[len(s.edit.Path)-1]
+}
+
+// leaveOut takes one change out of those of a file.
+func (f *fileEdits) leaveOut(s expected) {
+	f.edits = slices.DeleteFunc(f.edits, s.makes)
+	f.said = slices.DeleteFunc(f.said, func(other expected) bool {
+		return other.edit.Fields == s.edit.Fields && slices.Equal(other.edit.Path, s.edit.Path)
+	})
 }
 
 func editPlace(file string, e manifest.Edit) string {

@@ -63,7 +63,7 @@ func (a *app) typedSecrets(list reconcile.Diagnostics) (out reconcile.Diagnostic
 func (x *exportRun) report(exports *reconcile.Exports, list reconcile.Diagnostics, texts map[string][]byte) *render.ExportDocument {
 	d := render.NewExportDocument(exports, list)
 	d.Folder, d.Owner = relative(x.a.dir, x.out), x.a.report.owner
-	d.New, d.Changed, d.Unchanged, d.Elsewhere = len(x.fresh), len(x.changed), x.kept, x.elsewhere
+	d.New, d.Unchanged, d.Elsewhere = len(x.fresh), x.kept, x.elsewhere
 	d.Files = slices.Sorted(maps.Keys(texts))
 	d.Unset = x.unset
 	d.Skeletons, d.Encrypted, d.Recipients = x.todo, x.c.Encrypt, x.recipients

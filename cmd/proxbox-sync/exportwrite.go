@@ -39,6 +39,7 @@ func (x *exportRun) finish(exports *reconcile.Exports, list reconcile.Diagnostic
 		return failed(list, err)
 	}
 	d := x.report(exports, list, texts)
+	d.Changed = changed(files)
 	d.Removed, d.Stay, d.Cant = len(gone), stay, cant
 	code := exitDone
 	if d.Incomplete() {
@@ -52,6 +53,17 @@ func (x *exportRun) finish(exports *reconcile.Exports, list reconcile.Diagnostic
 		return err
 	}
 	return errors.Join(render.Write(x.a.stdout, format, d, x.a.style()), said(code))
+}
+
+// changed counts the documents that have other values now.
+func changed(files map[string]*fileEdits) int {
+	objects := map[*reconcile.Object]bool{}
+	for _, f := range files {
+		for _, s := range f.said {
+			objects[s.object] = true
+		}
+	}
+	return len(objects)
 }
 
 // latest keeps of an object that was handed out twice what came last.
@@ -110,8 +122,14 @@ func (x *exportRun) removals(gone []*reconcile.Object) (remove []*reconcile.Obje
 	return remove, stay, nil
 }
 
+// unsaid is a value that a rewritten file does not have.
+type unsaid struct {
+	expected
+	file string
+}
+
 // check reads the new texts as a plan would, and returns what they don't say.
-func (x *exportRun) check(files map[string]*fileEdits, texts map[string][]byte) ([]string, error) {
+func (x *exportRun) check(files map[string]*fileEdits, texts map[string][]byte) ([]unsaid, error) {
 	changed := false
 	for _, f := range files {
 		changed = changed || len(f.edits) > 0 && len(f.said) > 0
@@ -141,18 +159,17 @@ func (x *exportRun) check(files map[string]*fileEdits, texts map[string][]byte) 
 			index[o.Kind.Name+"\x00"+o.Doc.Pos.File] = append(index[o.Kind.Name+"\x00"+o.Doc.Pos.File], o)
 		}
 	}
-	var cant []string
+	var bad []unsaid
 	for file, f := range files {
 		for _, s := range f.said {
 			says := func(o *reconcile.Object) bool { return reconcile.Says(o.Doc, s.edit.Path, s.edit.Value) }
 			found := index[s.object.WrittenKey()]
 			if !slices.ContainsFunc(found, says) && (len(found) > 0 || !slices.ContainsFunc(index[s.object.Kind.Name+"\x00"+file], says)) {
-				cant = append(cant, fmt.Sprintf("%s: %s: %s can't be set there", s.object.Label(), strings.Join(s.edit.Path, "."), render.YAMLValue(s.edit.Value)))
-				delete(texts, file)
+				bad = append(bad, unsaid{s, file})
 			}
 		}
 	}
-	return cant, nil
+	return bad, nil
 }
 
 // write puts the files in their places, all of them or, as far as it gets, each

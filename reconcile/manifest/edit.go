@@ -170,7 +170,7 @@ func (w *rewriting) replace(m, key, value *yaml.Node, e Edit) string {
 	case w.explicit(key):
 		return "its key is written with a question mark"
 	}
-	if !w.inFlow(m) && (blockValue(value) || strings.Count(e.Block(""), "\n") > 1) {
+	if !w.inFlow(m) && (blockValue(value) || strings.Count(e.Block(""), "\n") > 1 && !w.followed(key, value)) {
 		from, to, ok := w.member(key, value)
 		if !ok {
 			return "where its value ends can't be told"
@@ -188,6 +188,17 @@ func (w *rewriting) replace(m, key, value *yaml.Node, e Edit) string {
 		text = " " + text
 	}
 	return w.splice(from, to, text)
+}
+
+// followed reports whether a comment stands behind a value on its line, which the
+// last of several lines would take for text.
+func (w *rewriting) followed(key, value *yaml.Node) bool {
+	_, to, ok := w.extent(key, value)
+	if !ok || to > len(w.data) {
+		return false
+	}
+	rest, _, _ := bytes.Cut(w.data[to:], []byte("\n"))
+	return len(bytes.TrimSpace(rest)) > 0
 }
 
 // explicit reports whether a key is written as "? key".
