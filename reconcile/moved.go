@@ -28,6 +28,7 @@ func Moved(saved *Record, now *Plan, version string, at time.Time) Diagnostics {
 	if len(m.diags) > 0 {
 		return m.diags // nothing below can be compared
 	}
+	m.twice()
 	before, after := byObject(saved.Steps), byObject(m.now.Steps)
 	for _, name := range after.names {
 		if before.steps[name] == nil {
@@ -61,8 +62,7 @@ func (m *moving) report(object, field, summary, detail string) {
 		Summary: summary, Detail: detail})
 }
 
-// head compares what the file says of itself. Not every token sees what tells
-// servers apart.
+// head compares what the file says of itself.
 func (m *moving) head(at time.Time) {
 	const identity = "identity of the server"
 	for _, x := range []struct{ what, saved, now string }{
@@ -73,7 +73,12 @@ func (m *moving) head(at time.Time) {
 		{"version of proxbox-sync", m.saved.Tool, m.now.Tool},
 		{"owner", m.saved.Owner, m.now.Owner},
 	} {
-		if x.saved != x.now && (x.what != identity || x.saved != "" && x.now != "") {
+		switch {
+		case x.saved == x.now:
+		case x.what == identity && (x.saved == "" || x.now == ""):
+			m.report("", "", "whether this is the server that the plan was made with can't be told: one of the two tokens may not view the custom field "+MarkerField,
+				"give both the permission extras.view_customfield, plan again, and approve that")
+		default:
 			m.report("", "", fmt.Sprintf("the %s is another: the plan was made with %q, this is %q", x.what, x.saved, x.now), "plan again here, and approve that")
 		}
 	}
@@ -82,6 +87,24 @@ func (m *moving) head(at time.Time) {
 		if err != nil || !at.Before(until) {
 			m.report("", "", fmt.Sprintf("the plan was good until %s", m.saved.Expires), "plan again, and approve that")
 		}
+	}
+}
+
+// twice finds steps that the file has more than once: one of them would pass for
+// one that is done.
+func (m *moving) twice() {
+	seen := map[string]bool{}
+	for i := range m.saved.Steps {
+		s := m.saved.Steps[i].bare()
+		s.Index, s.Wave, s.Needs = 0, 0, nil
+		at := fmt.Sprintf("%s id %d link %t", s.Title(), s.ID, s.does("link"))
+		if s.ID == 0 {
+			at = plainJSON(s) // namesakes that don't exist yet differ in something else
+		}
+		if seen[at] {
+			m.report(s.Title(), "", "a step more", "the file has it twice")
+		}
+		seen[at] = true
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -145,6 +146,9 @@ func concernsMarkdown(title string, list []concern, room int) string {
 
 func partsMarkdown(list []part) string {
 	var b strings.Builder
+	if !slices.ContainsFunc(list, func(x part) bool { return x.title != "" }) {
+		return ""
+	}
 	b.WriteString("### What stays, and what is not known\n\n")
 	for i := range list {
 		entry := partMarkdown(&list[i])
@@ -275,7 +279,7 @@ func diffLines(x *item) []string {
 			out = append(out, "+ "+f.Name+": "+f.After+tail)
 			continue
 		}
-		if !f.Old {
+		if !f.Old && !f.New {
 			out = append(out, "  "+f.Name+":"+tail)
 		}
 		for _, in := range f.Inner {

@@ -148,3 +148,23 @@ func TestApprovalsText(t *testing.T) {
 		require.Empty(t, harmful(line))
 	}
 }
+
+// TestADeleteShowsWhatGoes has the values of an object that is deleted in the forms
+// in which an object is folded.
+func TestADeleteShowsWhatGoes(t *testing.T) {
+	record := &reconcile.Record{Steps: []reconcile.RecordStep{{Actions: []string{"delete"}, Kind: "Site", Key: "gone", ID: 3,
+		Before: map[string]any{"name": "Gone", "comments": "", "tags": []any{"edge"}, "size": nil}}}}
+	doc, err := render.NewPlanDocument(record, nil, 0)
+	require.NoError(t, err)
+	for _, format := range []string{"markdown", "html"} {
+		var b strings.Builder
+		require.NoError(t, render.Write(&b, format, doc, render.Style{}))
+		require.Contains(t, b.String(), "Gone", format)
+		require.Contains(t, b.String(), "edge", format)
+		require.NotContains(t, b.String(), "comments", format)
+	}
+	var b strings.Builder
+	require.NoError(t, render.Write(&b, "markdown", doc, render.Style{}))
+	require.Contains(t, b.String(), "- name: Gone\n- tags: ")
+	require.NotContains(t, b.String(), "  name:")
+}

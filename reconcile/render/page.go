@@ -1,6 +1,7 @@
 package render
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -129,6 +130,13 @@ func (x *item) content(s *reconcile.RecordStep) {
 			v.Old, v.New = true, true
 		}
 		x.fields = append(x.fields, v)
+	}
+	if action(s) == reconcile.Delete {
+		for _, name := range slices.Sorted(maps.Keys(s.Before)) {
+			if v := s.Before[name]; !reconcile.Empty(v) {
+				x.fields = append(x.fields, fieldView{Name: Escape(name), Before: short(value(v)), Old: true})
+			}
+		}
 	}
 	for _, secret := range s.Secrets {
 		x.fields = append(x.fields, fieldView{Name: Escape(secret.Name), After: reconcile.Redacted, New: true, Note: Escape(whySent(secret))})
