@@ -38,7 +38,7 @@ func (s *sending) batch(batch []item) {
 	if s.over() {
 		return
 	}
-	q := call{method: methodOf[s.target.op], path: s.target.path, body: bodyOf(batch), scrub: s.own.with(secretsOf(batch))}
+	q := call{method: methodOf[s.target.op], path: s.target.path, body: bodyOf(batch), scrub: s.own.with(secretsOf(batch)), many: true}
 	var refused *refusal
 	start := s.now()
 	s.deliver(s.ctx, s.target, q,

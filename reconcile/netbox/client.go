@@ -30,6 +30,7 @@ type Client struct {
 	headers     func() http.Header
 	own         *scrubber // what no message may repeat: token and headers
 	transport   http.RoundTripper
+	fresh       http.RoundTripper // the same with a connection for each request
 	timeout     time.Duration
 	parallelism int
 	batchSize   int
@@ -94,6 +95,7 @@ type call struct {
 	body    []byte
 	ifMatch string
 	scrub   *scrubber // of a write: knows the secrets in its body as well
+	many    bool      // a write of many objects
 }
 
 // cleared is the scrubber for what is said of the answer to a request.
@@ -199,7 +201,7 @@ func (c *Client) exchange(ctx context.Context, q call, target *url.URL) (*http.R
 	c.dress(req, q)
 	c.stats.requests.Add(1)
 	start := c.now()
-	resp, err := c.transport.RoundTrip(req)
+	resp, err := c.carrier(q).RoundTrip(req)
 	if err != nil {
 		c.record(ctx, q, target, 0, start, 0, "")
 		_, tells := c.transport.(*http.Transport) // another may not say when it connects
@@ -216,6 +218,17 @@ func (c *Client) exchange(ctx context.Context, q call, target *url.URL) (*http.R
 		c.record(ctx, q, target, status, start, n, request)
 	}}
 	return resp, true, nil
+}
+
+// carrier is what a request goes by. A server of several processes, as Gunicorn's,
+// keeps a connection with one of them, however busy: for writes of many objects,
+// which take seconds, a new one is worth its while. HTTP/2 has but one, and whoever
+// speaks that spreads the requests itself.
+func (c *Client) carrier(q call) http.RoundTripper {
+	if state := c.tls.Load(); !q.many || state != nil && state.NegotiatedProtocol == "h2" {
+		return c.transport
+	}
+	return c.fresh
 }
 
 // dress sets the headers of a request.

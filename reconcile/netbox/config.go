@@ -144,6 +144,12 @@ func New(cfg Config) (*Client, error) {
 			return nil, err
 		}
 	}
+	c.fresh = c.transport
+	if kept, ok := c.transport.(*http.Transport); ok {
+		fresh := kept.Clone()
+		fresh.DisableKeepAlives = true
+		c.fresh = fresh
+	}
 	return c, nil
 }
 

@@ -18,8 +18,9 @@ type server struct {
 }
 
 func newServer(url, token string) *server {
+	// A server closes connections that stand idle: Gunicorn after two seconds.
 	return &server{url: strings.TrimRight(url, "/"), token: token,
-		client: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+		client: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Second}}}
 }
 
 // object is one object as the API shows it or takes it.
@@ -44,7 +45,6 @@ func (s *server) ask(method, path string, body, into any) error {
 		request.Header.Set("Authorization", "Bearer "+s.token)
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header["Idempotency-Key"] = nil // not sent; sent again where an idle connection was closed under it
 	answer, err := s.client.Do(request)
 	if err != nil {
 		return err
