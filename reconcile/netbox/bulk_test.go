@@ -287,3 +287,32 @@ func TestWritesWithSideEffectsGoAloneAndMayTakeLonger(t *testing.T) {
 	require.Equal(t, reconcile.Done, out[0].Verdict, "%+v", out[0])
 	require.Len(t, f.requests(), 4)
 }
+
+// TestWritesOfManyGetAConnectionEach lets a server of several processes hand each of
+// them to a free one; what is small shares a connection.
+func TestWritesOfManyGetAConnectionEach(t *testing.T) {
+	bulk, others := map[string]int{}, map[string]int{}
+	s := &shelf{}
+	f := newFake(t, "4.7.3", func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			bulk[r.RemoteAddr]++
+			s.ServeHTTP(w, r)
+			return
+		}
+		others[r.RemoteAddr]++
+		answer(w, 200, `{"count": 0, "next": null, "results": []}`)
+	})
+	c := client(t, f.URL, func(cfg *Config) { cfg.BatchSize, cfg.Parallelism = 2, 1 })
+	for range 3 {
+		_, err := c.Read(context.Background(), reconcile.Query{Kind: "Thing"}, func(reconcile.Row) error { return nil })
+		require.NoError(t, err)
+	}
+	out, err := writeAll(t, c, "Thing", reconcile.OpCreate, named("a", "b", "c", "d", "e", "f")...)
+	require.NoError(t, err)
+	require.Len(t, out, 6)
+	require.Len(t, bulk, 3, "a connection for each batch")
+	require.Len(t, others, 1, "reads share one")
+	for address := range bulk {
+		require.NotContains(t, others, address)
+	}
+}
