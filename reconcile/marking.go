@@ -36,8 +36,13 @@ func (m *marking) look(ctx context.Context) error {
 		m.hidden = true
 		return nil
 	}
-	var err error
-	m.field, err = ReadMarkerField(ctx, m.reading.set, m.server)
+	field, err := ReadMarkerField(ctx, m.reading.set, m.server)
+	if err == nil && !m.covers(field) {
+		// Objects made without a marker are never this owner's again: one answer, which
+		// may be a wrong one, is not enough for that.
+		field, err = ReadMarkerField(ctx, m.reading.set, m.server)
+	}
+	m.field = field
 	if m.hidden = errors.Is(err, ErrNoKind) || errors.Is(err, ErrForbidden); err != nil && !m.hidden {
 		return err
 	}
@@ -53,6 +58,15 @@ func (m *marking) look(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// covers reports whether a custom field is attached to every kind that was read and
+// can have a marker.
+func (m *marking) covers(field MarkerState) bool {
+	return !slices.ContainsFunc(m.reading.set.Kinds(), func(k *schema.Kind) bool {
+		_, read := m.reading.rows[k.Name]
+		return read && m.own.marks(k) && !slices.Contains(field.Types, k.Resource.ObjectType)
+	})
 }
 
 // alien reports whether the custom field is not this program's.

@@ -40,6 +40,7 @@ type serverFlags struct {
 	AllowHTTP      bool          `name:"allow-http" help:"Allow plain http to other hosts than this one." group:"Server"`
 	AllowedOrigins originsFlag   `help:"Servers that may be talked to (scheme://host[:port],…); any other one is refused." placeholder:"ORIGIN" group:"Server"`
 	BatchSize      int           `help:"Objects in one write request, at most." default:"100" group:"Server"`
+	ReadLimit      int           `help:"MiB that a run takes in from the server, at most." default:"1024" placeholder:"MIB" group:"Server"`
 	Parallelism    int           `help:"Write requests under way at the same time." default:"4" group:"Server"`
 	Timeout        time.Duration `help:"Time for one request with its retries; three times that for kinds whose writes make NetBox call others." default:"60s" group:"Server"`
 }

@@ -45,5 +45,5 @@ func (r *restoring) drillServer() (*netbox.Client, func(), error) {
 		return nil, nil, usagef("--parallelism and --batch-size: at least 1")
 	}
 	return r.ownSandbox(sandbox.Options{Generation: r.command.Generation, Kinds: r.set, Backends: true},
-		netbox.Config{Parallelism: f.Parallelism, BatchSize: f.BatchSize, Timeout: f.Timeout, UserAgent: "proxbox-sync/" + aboutBuild().Version})
+		netbox.Config{Parallelism: f.Parallelism, BatchSize: f.BatchSize, ReadLimit: int64(f.ReadLimit) << 20, Timeout: f.Timeout, UserAgent: "proxbox-sync/" + aboutBuild().Version})
 }

@@ -27,11 +27,14 @@ const maxSecretFile = 1 << 20
 // order of precedence. It sends nothing.
 func (a *app) connect(f serverFlags, p *project, set *schema.Set) (*netbox.Client, error) {
 	cfg := netbox.Config{
-		AllowHTTP: f.AllowHTTP, AllowedOrigins: f.AllowedOrigins, Parallelism: f.Parallelism, BatchSize: f.BatchSize, Timeout: f.Timeout,
+		AllowHTTP: f.AllowHTTP, AllowedOrigins: f.AllowedOrigins, Parallelism: f.Parallelism, BatchSize: f.BatchSize, ReadLimit: int64(f.ReadLimit) << 20, Timeout: f.Timeout,
 		UserAgent: "proxbox-sync/" + aboutBuild().Version, Log: a.log, Kinds: set,
 	}
 	if f.Parallelism < 1 {
 		return nil, usagef("--parallelism: at least 1")
+	}
+	if f.ReadLimit < 1 {
+		return nil, usagef("--read-limit: at least 1")
 	}
 	if f.BatchSize < 1 {
 		return nil, usagef("--batch-size: at least 1")

@@ -54,6 +54,7 @@ type Client struct {
 	generation atomic.Int32 // NetBox's major*1000 + minor, 0 while unknown
 	etags      atomic.Bool  // an answer had an ETag
 	tls        atomic.Pointer[tls.ConnectionState]
+	taken      atomic.Int64 // weight of the rows that were handed over
 	stats      struct{ requests, retries, received atomic.Int64 }
 }
 
@@ -67,9 +68,13 @@ type limits struct {
 	depth int   // nesting inside a row
 	rows  int   // rows of one read
 	pages int   // pages of one read
+	taken int64 // what all reads of a run hand over, as it is counted by weight
 }
 
-var defaultLimits = limits{body: 512 << 20, row: 16 << 20, small: 32 << 20, depth: 200, rows: 5_000_000, pages: 100_000}
+var defaultLimits = limits{body: 512 << 20, row: 16 << 20, small: 32 << 20, depth: 200, rows: 5_000_000, pages: 100_000, taken: defaultReadLimit}
+
+// weight is about what a row of so many bytes of JSON takes in memory.
+func weight(size int64) int64 { return 1000 + 2*size }
 
 // Stats counts what a client has done so far.
 type Stats struct {

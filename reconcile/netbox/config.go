@@ -43,6 +43,9 @@ type Config struct {
 	Parallelism int
 	// BatchSize is how many writes go in one request at most. Default 100.
 	BatchSize int
+	// ReadLimit is how much a run takes in from lists at most, in bytes of memory as
+	// they are estimated. Default 1 GiB.
+	ReadLimit int64
 	// AllowHTTP permits plain http to hosts other than this one.
 	AllowHTTP bool
 	// AllowedOrigins are the servers (scheme://host[:port]) that may be talked
@@ -88,6 +91,7 @@ const (
 	// From 50 to 100 on, a row costs the server the same; larger batches only take
 	// longer to answer, and are more to look up when the answer is lost.
 	defaultBatchSize = 100
+	defaultReadLimit = 1 << 30
 	maxParallelism   = 64
 )
 
@@ -135,6 +139,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	if c.sleep == nil {
 		c.sleep = sleep
+	}
+	if cfg.ReadLimit > 0 {
+		c.limits.taken = cfg.ReadLimit
 	}
 	c.reads = make(chan struct{}, c.parallelism)
 	c.own = newScrubber(c.ownSecrets())

@@ -127,6 +127,7 @@ func (p *pager) decodeRows(dec *json.Decoder, body *cappedReader, pg *page) erro
 	previous, from := reconcile.RowID(0), p.last
 	for dec.More() {
 		var fields map[string]any
+		begins := dec.InputOffset()
 		if err := dec.Decode(&fields); err != nil {
 			return rowError(err)
 		}
@@ -152,6 +153,10 @@ func (p *pager) decodeRows(dec *json.Decoder, body *cappedReader, pg *page) erro
 			return errBeyond
 		}
 		pg.news = true
+		if p.c.taken.Add(weight(dec.InputOffset()-begins)) > p.c.limits.taken {
+			return &Error{Reason: fmt.Sprintf("the server sends more than the %d MiB that a run takes in: if it has that many objects, raise --read-limit, or narrow the run with --select",
+				p.c.limits.taken>>20), stop: true}
+		}
 		if err := p.deliver(id, fields); err != nil {
 			return err
 		}
