@@ -64,7 +64,7 @@ func TestHostile(t *testing.T) {
 	for _, name := range []string{"sandbox", "example"} {
 		delete(p.Cmds, name)
 	}
-	p.Cmds["attack"], p.Cmds["fifo"], p.Cmds["flood"], p.Cmds["splice"] = hostileAttack, hostileFIFO, hostileFlood, hostileSplice
+	p.Cmds["attack"], p.Cmds["fifo"], p.Cmds["flood"], p.Cmds["splice"], p.Cmds["graft"] = hostileAttack, hostileFIFO, hostileFlood, hostileSplice, hostileGraft
 	setup := p.Setup
 	p.Setup = func(env *testscript.Env) error {
 		if err := setup(env); err != nil {
@@ -361,4 +361,23 @@ func hostileSplice(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s has no line %q", args[0], args[1])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(before+"\n"+args[1]+"\n"+ts.ReadFile(args[2])+after), 0o600))
+}
+
+// hostileGraft puts a line of one file, which begins with some text, in the place of
+// the line of another one that begins with the same.
+func hostileGraft(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: graft FROM PREFIX TO")
+	}
+	line := func(text string) string {
+		for l := range strings.Lines(text) {
+			if strings.HasPrefix(strings.TrimLeft(l, " -"), args[1]) {
+				return l
+			}
+		}
+		ts.Fatalf("there is no line that begins with %q", args[1])
+		return ""
+	}
+	to := ts.ReadFile(args[2])
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.Replace(to, line(to), line(ts.ReadFile(args[0])), 1)), 0o600))
 }
