@@ -277,7 +277,7 @@ func (e *exporting) entries(o *Object, f *schema.Field, v any) map[string]any {
 			continue
 		}
 		out[name] = e.customValue(name, value)
-		if e.types[name] == "" && canonical(&schema.Field{Class: schema.JSON}, out[name]) != canonical(&schema.Field{Class: schema.JSON}, value) {
+		if e.types[name] == "" && string(appendExact(nil, out[name])) != string(appendExact(nil, value)) {
 			e.note(o, f.Name+"."+name, "it may be a choice, or JSON that looks like one: the token may not read the custom fields", false)
 		}
 	}

@@ -56,7 +56,9 @@ func (x *exportRun) skeletons(exports *reconcile.Exports, removed []*reconcile.O
 		}
 	}
 	for _, name := range x.skeletonFiles() {
-		todo[name] = append(todo[name], []skeletonEntry(nil)...)
+		if _, ok := todo[name]; !ok {
+			todo[name] = nil // nothing is missing any more
+		}
 	}
 	known := x.knownEntries(removed)
 	for name, entries := range todo {

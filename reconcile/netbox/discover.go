@@ -140,7 +140,7 @@ func (c *Client) Greet(ctx context.Context) (end func()) {
 func (c *Client) Instance(ctx context.Context) (reconcile.Instance, error) {
 	c.naming.Lock()
 	defer c.naming.Unlock()
-	if c.instance == nil && c.nameless == nil {
+	if c.instance == nil {
 		instance, err := c.askInstance(ctx)
 		if err != nil && ctx.Err() != nil {
 			return instance, err // of this call, and not of the server
